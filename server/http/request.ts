@@ -1,0 +1,84 @@
+// HTTP in → a typed request: media types, limits, bodies.
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { Limits } from '../access/deps.ts';
+import * as errors from '../fhir/errors.ts';
+import { parseJson } from '../fhir/json.ts';
+import type { Resource } from '../fhir/types.ts';
+import type { Request } from '../interaction/context.ts';
+
+const JSON_TYPES = new Set(['application/fhir+json', 'application/json', 'application/json+fhir', 'text/json']);
+
+/** Collects a body up to `limit` bytes; the rest of a longer one is drained so that the answer can be read. */
+export async function collect(stream: Readable, limit: number, what: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += (chunk as Buffer).length;
+    if (size > limit) throw errors.tooLarge(`The ${what} is larger than ${limit} bytes.`);
+    chunks.push(chunk as Buffer);
+  }
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+const mediaType = (header: string | undefined): string => (header ?? '').split(';')[0].trim().toLowerCase();
+
+/** Throws 406 where the client takes neither JSON nor anything. */
+export function checkAccept(accept: string | undefined, format: string | undefined, binary: boolean): void {
+  if (format !== undefined) {
+    if (!['json', 'application/json', 'application/fhir+json', 'application/fhir json', 'text/json'].includes(format)) throw errors.notAcceptable('Only JSON is offered here (`_format=json`).');
+    return;
+  }
+  if (accept === undefined || binary) return;
+  const types = accept.split(',').map(mediaType);
+  if (!types.some((t) => t === '*/*' || t === 'application/*' || t === 'text/html' || JSON_TYPES.has(t))) throw errors.notAcceptable('Only application/fhir+json is offered here.');
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw errors.malformed('The body is not UTF-8.');
+  }
+}
+
+async function readBody(req: IncomingMessage, path: string, limits: Limits): Promise<Partial<Request>> {
+  const type = mediaType(req.headers['content-type']);
+  const isSearch = path === '_search' || path.endsWith('/_search');
+  if (type === 'application/x-www-form-urlencoded' || isSearch) {
+    if (!isSearch) throw errors.unsupportedMedia('A form is taken by _search only.');
+    return { query: [...new URLSearchParams(decode(await collect(req, 65_536, 'form')))] };
+  }
+  if (path === 'Binary' && req.method === 'POST' && !JSON_TYPES.has(type)) return { raw: req };
+  if (type === 'application/json-patch+json' || (req.method === 'PATCH' && type === 'application/json')) {
+    const text = decode(await collect(req, limits.resource, 'patch'));
+    let patch: unknown;
+    try {
+      patch = JSON.parse(text);
+    } catch {
+      throw errors.malformed('The patch is not JSON.');
+    }
+    if (Array.isArray(patch)) return { patch };
+    if (type === 'application/json') return { body: parseJson(text) as Resource };
+    throw errors.malformed('A JSON Patch is an array of operations.');
+  }
+  if (!JSON_TYPES.has(type)) throw errors.unsupportedMedia(`The media type \`${type.slice(0, 64) || 'none'}\` is not taken here; send application/fhir+json.`);
+  const whole = path === '' ? limits.bundle : path === 'Binary' ? Math.ceil(limits.bundle) : limits.resource;
+  const bytes = await collect(req, whole, path === '' ? 'Bundle' : 'resource');
+  if (!bytes.length) return {};
+  const body = parseJson(decode(bytes)) as Resource;
+  if (typeof body.resourceType !== 'string') throw errors.invalid('The body has no `resourceType`.', ['resourceType']);
+  return { body };
+}
+
+/** The request that an HTTP message carries. `path` is below the base, decoded. */
+export async function toRequest(req: IncomingMessage, path: string, search: string, limits: Limits): Promise<Request> {
+  const query = [...new URLSearchParams(search)];
+  const headers: Request['headers'] = {};
+  for (const [k, v] of Object.entries(req.headers)) headers[k] = Array.isArray(v) ? v.join(', ') : v;
+  const method = req.method ?? 'GET';
+  checkAccept(headers.accept, query.find(([k]) => k === '_format')?.[1], path.startsWith('Binary/'));
+  const hasBody = method !== 'GET' && method !== 'HEAD' && (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined);
+  const body = hasBody ? await readBody(req, path, limits) : {};
+  return { method, path, headers, ...body, query: [...query, ...(body.query ?? [])] };
+}

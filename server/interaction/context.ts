@@ -1,0 +1,89 @@
+// What every interaction is given, and what it answers.
+import type { Readable } from 'node:stream';
+import type { Ask, Deps } from '../access/deps.ts';
+import { Records } from '../access/records.ts';
+import type { Performed } from '../access/write/perform.ts';
+import { type Act, type AuditContext, type AuditInput, auditRows } from '../audit/event.ts';
+import type { Issue } from '../fhir/errors.ts';
+import type { Json, Resource } from '../fhir/types.ts';
+import type { AuditRow } from '../store/port.ts';
+
+/** A request, whether it came over HTTP or as a Bundle's entry. */
+export type Request = {
+  method: string;
+  /** Below the base URL, no slash at either end. */
+  path: string;
+  query: [string, string][];
+  /** Lower-case names. */
+  headers: Record<string, string | undefined>;
+  /** A parsed FHIR resource. */
+  body?: Resource;
+  /** A JSON Patch document. */
+  patch?: unknown[];
+  /** Raw content (Binary). */
+  raw?: Readable;
+};
+
+export type Response = {
+  status: number;
+  headers: Record<string, string>;
+  /** JSON text ready to send, or a resource, or bytes. */
+  text?: string;
+  resource?: Json;
+  stream?: Readable;
+  /** The resource behind the answer, for a Bundle's entry. */
+  location?: string;
+};
+
+export type Validate = (resource: Resource, options?: { profile?: string; mode?: 'create' | 'update' | 'delete' }) => Issue[];
+
+/** What a server has beside the access layer. */
+export type Services = {
+  deps: Deps;
+  validate: Validate;
+  capabilities: () => Json;
+  definition: (type: string, id: string) => Json | undefined;
+  definitions: (type: string) => Json[];
+};
+
+export type Context = {
+  services: Services;
+  deps: Deps;
+  ask: Ask;
+  records: Records;
+  act: Act;
+  /** Prefer: handling=strict. */
+  strict: boolean;
+  returns: 'minimal' | 'representation' | 'OperationOutcome';
+  /** The client asked for representations in so many words: a Bundle's answers hold them then only. */
+  representation: boolean;
+};
+
+export const auditContext = (deps: Deps): AuditContext => ({ site: deps.site, base: deps.base, newId: deps.world.newId });
+
+export function contextOf(services: Services, ask: Ask, act: Act, headers: Request['headers']): Context {
+  const prefer = headers.prefer ?? '';
+  const returns = /return=(minimal|representation|OperationOutcome)/.exec(prefer)?.[1] as Context['returns'] | undefined;
+  return { services, deps: services.deps, ask, records: new Records(services.deps, ask), act, strict: /handling=strict/.test(prefer), returns: returns ?? 'representation', representation: returns === 'representation' };
+}
+
+/** The trail's input from what the request noted. */
+export function auditInput(ctx: Context, outcome: AuditInput['outcome'], act: Act = ctx.act): AuditInput {
+  const { notes } = ctx.records;
+  const refusals = [...notes.refusals.values()].map((r) => ({ patient: r.patient, rule: r.decision.rule as string, consents: r.decision.consents, documents: r.documents }));
+  if (notes.refusal) refusals.push({ patient: notes.refusal.patient, rule: notes.refusal.decision.rule, consents: notes.refusal.decision.consents, documents: [] });
+  return { act, caller: ctx.ask.caller, requestId: ctx.ask.requestId, now: ctx.ask.now, remote: ctx.ask.remote, resources: [...notes.resources.values()], patients: [...notes.patients], refusals, outcome };
+}
+
+/** The events of a write, made for the commit itself. */
+export function writeEvents(ctx: Context, acts: (done: Performed[]) => { act: Act; performed: Performed }[]): (done: Performed[]) => AuditRow[] {
+  return (done) =>
+    acts(done).flatMap(({ act, performed }) => {
+      const { effect } = performed;
+      const ref = `${effect.row.type}/${effect.row.id}`;
+      const noted = ctx.records.notes.resources.get(ref);
+      const patient = effect.row.type === 'Patient' ? effect.row.id : effect.row.scalars.patient;
+      const input = auditInput(ctx, { code: '0' }, { ...act, type: effect.row.type, id: effect.row.id });
+      return auditRows({ ...input, refusals: [], patients: patient === null ? [] : [patient], resources: noted ? [noted] : [{ ref, patient, documents: [], consents: [] }] }, auditContext(ctx.deps));
+    });
+}

@@ -1,0 +1,10 @@
+// Any failure → an error that may be answered.
+import { FhirError, internal, unavailable } from '../fhir/errors.ts';
+import { Conflict, Unavailable } from '../store/port.ts';
+
+/** What is not ours by design becomes 503 (store) or 500 (a fault), never more than that outside. */
+export function failure(e: unknown): FhirError {
+  if (e instanceof FhirError) return e;
+  if (e instanceof Unavailable || e instanceof Conflict) return unavailable(e.message, e);
+  return internal(e);
+}

@@ -1,0 +1,210 @@
+// The embedded store: SQLite, WAL, synchronous=FULL, group commit.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSyncInstance } from '@photostructure/sqlite';
+import type { AuditRow, Commit, Found, Operation, Plan, Put, Row, Scalars, Search, Store } from '../port.ts';
+import { Conflict, NO_SCALARS, SCALAR_NAMES, Unavailable } from '../port.ts';
+import { Committer } from './committer.ts';
+import { scanSql, searchSql } from './compile.ts';
+import { fileContent } from './content.ts';
+import { SCHEMA, VERSION } from './schema.ts';
+import { sqliteTrail } from './trail.ts';
+
+export type Statements = (sql: string) => StatementSyncInstance;
+type Raw = Record<string, any>;
+
+const RES_COLUMNS = ['type', 'id', 'version', 'updated', 'deleted', 'method', ...SCALAR_NAMES];
+const INSERT = `INSERT INTO res (${RES_COLUMNS.join(', ')}) VALUES (${RES_COLUMNS.map(() => '?').join(', ')})`;
+const UPDATE = `UPDATE res SET ${RES_COLUMNS.slice(2).map((c) => `${c} = ?`).join(', ')} WHERE rid = ?`;
+const SEP = '\u001f';
+
+function toRow(raw: Raw): Row {
+  const scalars = {} as Record<string, unknown>;
+  for (const n of SCALAR_NAMES) scalars[n] = raw[n] ?? null;
+  return { type: raw.type, id: raw.id, version: raw.version, updated: raw.updated, deleted: raw.deleted === 1, method: raw.method, text: raw.text, scalars: scalars as Scalars };
+}
+
+const auditToRow = (raw: Raw): Row => ({
+  type: 'AuditEvent', id: raw.id, version: 1, updated: raw.date, deleted: false, method: 'POST', text: raw.text,
+  scalars: { ...NO_SCALARS, patient: raw.patient, date: raw.date },
+});
+
+function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
+  mkdirSync(folder, { recursive: true });
+  const db = new DatabaseSync(join(folder, 'dmp.sqlite'));
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000');
+  const had = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get();
+  const version = had ? Number((db.prepare("SELECT value FROM meta WHERE key = 'schema'").get() as Raw | undefined)?.value ?? 0) : VERSION;
+  if (version > VERSION) {
+    db.close();
+    throw new Error(`The store in ${folder} has schema version ${version}; this server knows ${VERSION}. Use a newer server.`);
+  }
+  db.exec(SCHEMA);
+  db.prepare("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").run(String(VERSION));
+  const sync = (db.prepare('PRAGMA synchronous').get() as Raw).synchronous;
+  if (sync !== 2) throw new Error('SQLite refuses synchronous=FULL');
+  db.function('inline_contains', { deterministic: true }, (terms: unknown, key: unknown, text: unknown) =>
+    String(terms).split(SEP).some((t) => t.startsWith(String(key)) && t.slice(String(key).length).includes(String(text))) ? 1 : 0);
+  return db;
+}
+
+/** Opens (and makes) the embedded store in a folder. `process` names this process's audit chain. */
+export function sqliteStore(folder: string, process: string): Store {
+  const db = openDatabase(folder);
+  const prepared = new Map<string, StatementSyncInstance>();
+  const statement: Statements = (sql) => {
+    let s = prepared.get(sql);
+    if (!s) {
+      if (prepared.size > 500) prepared.clear();
+      s = db.prepare(sql);
+      prepared.set(sql, s);
+    }
+    return s;
+  };
+  const committer = new Committer((sql) => db.exec(sql));
+  const guard = <T>(f: () => T): Promise<T> => {
+    try {
+      return Promise.resolve(f());
+    } catch (e) {
+      return Promise.reject(e instanceof Conflict ? e : new Unavailable(String(e), { cause: e }));
+    }
+  };
+
+  function readRow(type: string, id: string): Row | undefined {
+    if (type === 'AuditEvent') {
+      const a = statement('SELECT * FROM audit WHERE id = ?').get(id) as Raw | undefined;
+      return a && auditToRow(a);
+    }
+    const raw = statement('SELECT r.*, b.text FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(type, id) as Raw | undefined;
+    return raw && toRow(raw);
+  }
+
+  function find(search: Search): Found[] {
+    const { sql, bind } = searchSql(search);
+    const rows = statement(sql).all(...bind) as Raw[];
+    return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.id] }));
+  }
+
+  function clearEntries(rid: number, entriesText: string): void {
+    const entries = JSON.parse(entriesText);
+    for (const t of entries.terms) statement('DELETE FROM term WHERE key = ? AND rid = ?').run(t, rid);
+    for (const g of entries.ranges) statement('DELETE FROM range WHERE p = ? AND rid = ?').run(g.p, rid);
+  }
+
+  function addEntries(rid: number, put: Put): void {
+    const term = statement('INSERT OR IGNORE INTO term VALUES (?, ?)');
+    for (const t of put.entries.terms) term.run(t, rid);
+    const range = statement('INSERT OR IGNORE INTO range VALUES (?, ?, ?, ?)');
+    for (const g of put.entries.ranges) range.run(g.p, rid, g.lo, g.hi);
+  }
+
+  function put(op: Put): void {
+    const { row } = op;
+    const values = [row.version, row.updated, row.deleted ? 1 : 0, row.method, ...SCALAR_NAMES.map((n) => row.scalars[n])];
+    const entries = JSON.stringify(row.deleted ? { terms: [], ranges: [], sorts: {} } : op.entries);
+    if (op.expect === 0) {
+      let rid: number;
+      try {
+        rid = Number(statement(INSERT).run(row.type, row.id, ...values).lastInsertRowid);
+      } catch (e) {
+        if (String(e).includes('UNIQUE')) throw new Conflict('version', `${row.type}/${row.id}`);
+        throw e;
+      }
+      statement('INSERT INTO body VALUES (?, ?, ?)').run(rid, row.text, entries);
+      addEntries(rid, op);
+      return;
+    }
+    const old = statement('SELECT r.rid, r.version, r.updated, r.deleted, r.method, b.text, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(row.type, row.id) as Raw | undefined;
+    if (!old || old.version !== op.expect) throw new Conflict('version', `${row.type}/${row.id}`);
+    statement('INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)').run(row.type, row.id, old.version, old.updated, old.deleted, old.method, old.text);
+    clearEntries(old.rid, old.entries);
+    statement(UPDATE).run(...values, old.rid);
+    statement('UPDATE body SET text = ?, entries = ? WHERE rid = ?').run(row.text, entries, old.rid);
+    if (!row.deleted) addEntries(old.rid, op);
+  }
+
+  function apply(op: Operation): void {
+    if (op.kind === 'put') return put(op);
+    const names = Object.keys(op.scalars) as (keyof Scalars)[];
+    statement(`UPDATE res SET ${names.map((n) => `${n} = ?`).join(', ')} WHERE type = ? AND id = ?`).run(...names.map((n) => op.scalars[n] ?? null), op.type, op.id);
+  }
+
+  function expectations(commit: Commit): void {
+    for (const e of commit.epochs ?? []) {
+      const n = (statement('SELECT n FROM epoch WHERE patient = ?').get(e.patient) as Raw | undefined)?.n ?? 0;
+      if (n !== e.expect) throw new Conflict('epoch', e.patient);
+      if (e.raise) statement('INSERT INTO epoch VALUES (?, 1) ON CONFLICT (patient) DO UPDATE SET n = n + 1').run(e.patient);
+    }
+    for (const k of commit.release ?? []) statement('DELETE FROM uniq WHERE key = ? AND owner = ?').run(k.key, k.owner);
+    for (const k of commit.claim ?? []) {
+      const held = (statement('SELECT owner FROM uniq WHERE key = ?').get(k.key) as Raw | undefined)?.owner;
+      if (held === k.owner) continue;
+      if (held !== undefined) throw new Conflict('unique', k.key);
+      statement('INSERT INTO uniq VALUES (?, ?)').run(k.key, k.owner);
+    }
+    for (const s of commit.absent ?? []) if (find(s).length) throw new Conflict('absent', s.type);
+  }
+
+  function writeAudit(rows: AuditRow[]): void {
+    const insert = statement('INSERT INTO audit (id, process, patient, date, terms, text) VALUES (?, ?, ?, ?, ?, ?)');
+    for (const a of rows) insert.run(a.id, process, a.patient, a.date, SEP + a.terms.join(SEP) + SEP, a.text);
+  }
+
+  return {
+    name: 'SQLite, embedded',
+    limits: [],
+    ping: () => guard(() => void statement('SELECT 1').get()),
+    read: (type, id) => guard(() => readRow(type, id)),
+    readVersion: (type, id, version) =>
+      guard(() => {
+        const row = readRow(type, id);
+        if (!row || row.version === version) return row;
+        const raw = statement('SELECT * FROM history WHERE type = ? AND id = ? AND version = ?').get(type, id, version) as Raw | undefined;
+        return raw && { ...toRow(raw), scalars: row.scalars };
+      }),
+    history: (type, id, { before, limit }) =>
+      guard(() => {
+        const row = readRow(type, id);
+        if (!row) return [];
+        const top = before === undefined || row.version < before ? [row] : [];
+        const older = statement('SELECT * FROM history WHERE type = ? AND id = ? AND version < ? ORDER BY version DESC LIMIT ?').all(type, id, before ?? row.version, limit) as Raw[];
+        return [...top, ...older.map((raw) => ({ ...toRow(raw), scalars: row.scalars }))].slice(0, limit);
+      }),
+    search: (search) => guard(() => find(search)),
+    count: (type, plan: Plan) =>
+      guard(() => {
+        const { sql, bind } = scanSql(type, plan, 'COUNT(*) AS n');
+        return (statement(sql).get(...bind) as Raw).n as number;
+      }),
+    ids: (type, plan, deleted) =>
+      guard(() => {
+        const { sql, bind } = scanSql(type, plan, 'r.id', deleted);
+        return (statement(sql).all(...bind) as Raw[]).map((r) => r.id as string);
+      }),
+    epoch: (patient) => guard(() => ((statement('SELECT n FROM epoch WHERE patient = ?').get(patient) as Raw | undefined)?.n as number) ?? 0),
+    owner: (key) => guard(() => (statement('SELECT owner FROM uniq WHERE key = ?').get(key) as Raw | undefined)?.owner as string | undefined),
+    async commit(commit) {
+      try {
+        await committer.submit(() => {
+          expectations(commit);
+          for (const op of commit.ops) apply(op);
+          writeAudit(commit.audit);
+          for (const n of commit.notices ?? []) statement('INSERT INTO notice (id, patient, text) VALUES (?, ?, ?)').run(n.id, n.patient, n.text);
+        });
+      } catch (e) {
+        throw e instanceof Conflict || e instanceof Unavailable ? e : new Unavailable(String(e), { cause: e });
+      }
+    },
+    notices: (limit) => guard(() => statement('SELECT id, patient, text FROM notice ORDER BY n LIMIT ?').all(limit) as { id: string; patient: string; text: string }[]),
+    noticeDone: (id) => committer.submit(() => void statement('DELETE FROM notice WHERE id = ?').run(id)),
+    meta: (key) => guard(() => (statement('SELECT value FROM meta WHERE key = ?').get(key) as Raw | undefined)?.value as string | undefined),
+    setMeta: (key, value) => committer.submit(() => void statement('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value').run(key, value)),
+    trail: sqliteTrail(statement, committer),
+    content: fileContent(join(folder, 'content')),
+    async close() {
+      committer.flush();
+      prepared.clear();
+      db.close();
+    },
+  };
+}

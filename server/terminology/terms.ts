@@ -1,0 +1,102 @@
+// Membership, expansion and subsumption over terminology/ and the base definitions; every walk is bounded.
+import { join } from 'node:path';
+import type { Terms } from '../access/deps.ts';
+import { tooCostly, unsupportedParameter } from '../fhir/errors.ts';
+import { codeSystems, expansions, jsonFiles, ROOT, valueSets } from '../fhir/packs.ts';
+import { asArray, type Json } from '../fhir/types.ts';
+
+export type Concept = { system: string; code: string; display?: string };
+
+const MAX_EXPANSION = 5_000;
+const MAX_DEPTH = 20;
+
+export type Terminology = Terms & {
+  codeSystem(url: string): Json | undefined;
+  valueSetDefinition(url: string): Json | undefined;
+  /** Undefined where the value set is unknown or cannot be expanded here. */
+  expand(url: string): Concept[] | undefined;
+};
+
+function eachConcept(list: Json[] | undefined, visit: (c: Json, parents: string[]) => void, parents: string[] = []): void {
+  for (const c of asArray<Json>(list)) {
+    visit(c, parents);
+    if (c.concept) eachConcept(c.concept, visit, [...parents, c.code]);
+  }
+}
+
+/** `folder`: later versions that replace what is built in. */
+export function terminologyOf(folder: string | undefined): Terminology {
+  const systems = new Map<string, Json>();
+  const sets = new Map<string, Json>();
+  for (const dir of [join(ROOT, 'terminology', 'codesystem'), join(ROOT, 'terminology', 'valueset'), ...(folder ? [folder] : [])]) {
+    for (const d of jsonFiles(dir)) {
+      if (d.resourceType === 'CodeSystem') systems.set(d.url, d);
+      if (d.resourceType === 'ValueSet') sets.set(d.url, d);
+    }
+  }
+  const codeSystem = (url: string): Json | undefined => systems.get(url) ?? codeSystems.get(url);
+  const valueSetDefinition = (url: string): Json | undefined => sets.get(url) ?? valueSets.get(url);
+  const expanded = new Map<string, Concept[] | undefined>();
+
+  function included(inc: Json, depth: number, seen: Set<string>): Concept[] | undefined {
+    let out: Concept[] | undefined;
+    if (inc.system) {
+      if (inc.concept) out = asArray<Json>(inc.concept).map((c) => ({ system: inc.system, code: c.code, display: c.display }));
+      else {
+        const cs = codeSystem(inc.system);
+        if (!cs || cs.content === 'not-present' || inc.filter?.some((f: Json) => f.op !== 'is-a' || f.property !== 'concept')) return undefined;
+        const roots: string[] | undefined = inc.filter?.map((f: Json) => f.value);
+        out = [];
+        eachConcept(cs.concept, (c, parents) => {
+          if (!roots || roots.every((r) => r === c.code || parents.includes(r))) out?.push({ system: inc.system, code: c.code, display: c.display });
+        });
+      }
+    }
+    for (const url of asArray<string>(inc.valueSet)) {
+      const other = expandAt(url.split('|')[0], depth + 1, seen);
+      if (!other) return undefined;
+      const keys = new Set(other.map((c) => `${c.system}|${c.code}`));
+      out = out ? out.filter((c) => keys.has(`${c.system}|${c.code}`)) : other;
+    }
+    return out;
+  }
+
+  function expandAt(url: string, depth: number, seen: Set<string>): Concept[] | undefined {
+    if (expanded.has(url)) return expanded.get(url);
+    if (depth > MAX_DEPTH || seen.has(url)) return undefined;
+    const path = new Set(seen).add(url);
+    const packed = sets.has(url) ? undefined : expansions.get(url);
+    let out: Concept[] | undefined;
+    if (packed) out = Object.entries(packed).flatMap(([system, codes]) => (codes as string[]).map((code) => ({ system, code })));
+    else {
+      const vs = valueSetDefinition(url);
+      const parts = asArray<Json>(vs?.compose?.include).map((i) => included(i, depth, path));
+      if (vs && parts.length && parts.every((p) => p !== undefined)) {
+        const gone = new Set(asArray<Json>(vs.compose?.exclude).flatMap((e) => included(e, depth, path) ?? []).map((c) => `${c.system}|${c.code}`));
+        out = parts.flat().filter((c): c is Concept => c !== undefined && !gone.has(`${c.system}|${c.code}`));
+      }
+    }
+    if (depth === 0) expanded.set(url, out);
+    return out;
+  }
+
+  const expand = (url: string): Concept[] | undefined => expandAt(url.split('|')[0], 0, new Set());
+
+  return {
+    codeSystem, valueSetDefinition, expand,
+    valueSet(url) {
+      const list = expand(url);
+      if (!list) throw unsupportedParameter(`The value set \`${url.slice(0, 200)}\` is not known here.`);
+      if (list.length > MAX_EXPANSION) throw tooCostly(`The value set \`${url.slice(0, 200)}\` holds more than ${MAX_EXPANSION} codes.`);
+      return list;
+    },
+    closure(direction, system, code) {
+      const out = new Set([code]);
+      eachConcept(codeSystem(system)?.concept, (c, parents) => {
+        if (direction === 'below' && parents.includes(code)) out.add(c.code);
+        if (direction === 'above' && c.code === code) for (const p of parents) out.add(p);
+      });
+      return [...out];
+    },
+  };
+}
