@@ -18,7 +18,7 @@ const PATIENTS = 12;
 
 /** Runs one step through the same interactions as any client. */
 export async function run(services: Services, caller: Caller, bundle: Resource): Promise<void> {
-  await dispatch(services, { caller, requestId: 'seed', now: services.deps.world.now() }, { method: 'POST', path: '', query: [], headers: {}, body: bundle });
+  await dispatch(services, { caller, requestId: 'seed', now: services.settings.world.now() }, { method: 'POST', path: '', query: [], headers: {}, body: bundle });
 }
 
 export const runStep = (services: Services, s: Step): Promise<void> => run(services, s.caller, s.bundle);

@@ -12,6 +12,7 @@ import type { TokenAnswer } from './auth/development.ts';
 import * as errors from './fhir/errors.ts';
 import { collect, toRequest } from './http/request.ts';
 import { send, sendError, type Sending } from './http/respond.ts';
+import type { AuditRow } from './store/port.ts';
 import { rateLimiter } from './http/limits.ts';
 import { type SmartEndpoints, smartConfiguration } from './http/smart.ts';
 
@@ -21,6 +22,8 @@ export type AppDeps = {
   log: Logger;
   trustedProxies: string[];
   ready: () => Promise<string | undefined>;
+  /** Makes security events durable. */
+  keep: (rows: AuditRow[]) => Promise<void>;
   smart: SmartEndpoints | undefined;
   /** The development issuer, where there is one. */
   development?: { jwks: () => object; token: (form: URLSearchParams) => Promise<TokenAnswer> };
@@ -53,9 +56,9 @@ function certificateOf(req: HttpRequest, trusted: boolean): string | undefined {
 
 export function createApp(d: AppDeps): Express {
   const { services, log } = d;
-  const { deps } = services;
-  const basePath = new URL(deps.base).pathname.replace(/\/$/, '');
-  const limit = rateLimiter(deps.limits.rate, () => Date.now());
+  const { settings } = services;
+  const basePath = new URL(settings.base).pathname.replace(/\/$/, '');
+  const limit = rateLimiter(settings.limits.rate, () => Date.now());
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -95,11 +98,11 @@ export function createApp(d: AppDeps): Express {
   };
   app.get(`${basePath}/.well-known/smart-configuration`, wellKnown);
   app.get(`${basePath}/.well-known/openid-configuration`, wellKnown);
-  app.get(`${basePath}/metadata`, (req, res) => send(res, { status: 200, headers: {}, resource: services.capabilities() }, howOf(req, deps.open)));
+  app.get(`${basePath}/metadata`, (req, res) => send(res, { status: 200, headers: {}, resource: services.capabilities() }, howOf(req, settings.open)));
 
   app.use(async (req, res) => {
-    const how = howOf(req, deps.open);
-    if (req.url.length > deps.limits.url) return sendError(res, errors.uriTooLong(), how);
+    const how = howOf(req, settings.open);
+    if (req.url.length > settings.limits.url) return sendError(res, errors.uriTooLong(), how);
     if (!(req.path === basePath || req.path.startsWith(`${basePath}/`))) return sendError(res, errors.unknownRoute(req.path.slice(0, 100)), how);
     const trusted = req.ip !== req.socket.remoteAddress;
     const requestId = res.locals.requestId as string;
@@ -107,9 +110,9 @@ export function createApp(d: AppDeps): Express {
     limit(caller.client ?? caller.ref);
     const path = safeDecode(req.path.slice(basePath.length).replace(/^\/|\/$/g, ''));
     const at = req.url.indexOf('?');
-    const request = await toRequest(req, path, at < 0 ? '' : req.url.slice(at + 1), deps.limits);
+    const request = await toRequest(req, path, at < 0 ? '' : req.url.slice(at + 1), settings.limits);
     const wish = req.headers['dmp-patient-request'];
-    const ask = { caller, requestId, now: deps.world.now(), remote: req.ip, ...(typeof wish === 'string' && wish.length > 2 ? { patientRequest: wish.slice(0, 200) } : {}) };
+    const ask = { caller, requestId, now: settings.world.now(), remote: req.ip, ...(typeof wish === 'string' && wish.length > 2 ? { patientRequest: wish.slice(0, 200) } : {}) };
     await send(res, await dispatch(services, ask, request), how);
   });
 
@@ -118,20 +121,20 @@ export function createApp(d: AppDeps): Express {
     const e = failure(err);
     if (e.status >= 500) log.error({ requestId: res.locals.requestId, reason: e.reason, detail: e.detail, stack: e.status === 500 && e.cause instanceof Error ? e.cause.stack : undefined }, 'failed');
     if (!req.complete) res.setHeader('Connection', 'close');
-    void sendError(res, e, howOf(req, deps.open));
+    void sendError(res, e, howOf(req, settings.open));
   });
   return app;
 }
 
 /** A refused token leaves its event too; an audit that cannot be written refuses the request. */
 async function authenticate(d: AppDeps, req: HttpRequest, requestId: string, trusted: boolean) {
-  const { deps } = d.services;
+  const { settings } = d.services;
   try {
-    return await d.verifier.verify({ authorization: req.headers.authorization, dpop: req.headers.dpop as string | undefined, method: req.method, url: `${new URL(deps.base).origin}${req.path}`, certificate: certificateOf(req, trusted) });
+    return await d.verifier.verify({ authorization: req.headers.authorization, dpop: req.headers.dpop as string | undefined, method: req.method, url: `${new URL(settings.base).origin}${req.path}`, certificate: certificateOf(req, trusted) });
   } catch (e) {
     if (e instanceof errors.FhirError && e.status === 401) {
-      const row = securityEvent({ code: '110114', display: 'User Authentication', subtype: '110122' }, { code: '8', text: 'unauthenticated' }, { now: deps.world.now(), requestId, remote: req.ip }, auditContext(deps));
-      await deps.store.commit({ ops: [], audit: [row] });
+      const row = securityEvent({ code: '110114', display: 'User Authentication', subtype: '110122' }, { code: '8', text: 'unauthenticated' }, { now: settings.world.now(), requestId, remote: req.ip }, auditContext(settings));
+      await d.keep([row]);
     }
     throw e;
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
 import type { Deps } from './access/deps.ts';
 import { directoryOf } from './access/directory.ts';
+import { Records } from './access/records.ts';
 import { newCursorKey } from './access/cursor.ts';
 import { createApp } from './app.ts';
 import { developmentConfig, developmentIssuer, developmentKey, publicJwks, tokenEndpoint } from './auth/development.ts';
@@ -38,7 +39,6 @@ export const systemWorld: World = { now: () => Date.now(), newId: () => randomUU
 export async function openStore(config: Config, processName: string): Promise<Store> {
   if (!config.mongoUrl) return sqliteStore(config.dataDir, processName);
   const { mongoStore } = await import('./store/mongo/store.ts');
-  const { mongoStore } = await import('./store/mongo/store.ts');
   return mongoStore(config.mongoUrl, processName, { acceptStandalone: config.mongoStandalone });
 }
 
@@ -68,7 +68,9 @@ export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeo
   const options = { base: config.base, version, started, profiles: definitions.supportedProfiles, smart, open: deps.open };
   const capabilities = () => capabilityStatement(options);
   return {
-    deps, capabilities,
+    settings: deps,
+    records: (ask) => new Records(deps, ask),
+    capabilities,
     validate: validatorOf({ strictProfiles: config.profiles === 'dmp', production: config.production }),
     definition: (type, id) => (type === 'CapabilityStatement' ? [capabilities()].find((c) => c.id === id) : definitions.byId(type, id)),
     definitions: (type) => (type === 'CapabilityStatement' ? [capabilities()] : definitions.all(type)),
@@ -96,6 +98,7 @@ export async function start(config: Config, options: { world?: World; beforeList
   const app = createApp({
     services, log, trustedProxies: config.trustedProxies, smart,
     verifier: verifier({ issuers: config.issuers, audience: config.base, directory: directoryOf(store), now: world.now, ...(dev ? { local: { config: developmentConfig(config.base), jwks: () => publicJwks(dev) } } : {}) }),
+    keep: (audit) => store.commit({ ops: [], audit }),
     ready: () => store.ping().then(() => undefined, () => 'store'),
     ...(dev ? { development: { jwks: () => publicJwks(dev), token: tokenEndpoint({ base: config.base, dataDir: config.dataDir, key: dev, now: world.now, newId: world.newId }) } } : {}),
   });

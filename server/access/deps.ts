@@ -47,6 +47,9 @@ export type Deps = {
   inspect?: (content: { key: string; contentType: string; size: number }) => Promise<void>;
 };
 
+/** What the rooms outside access/ may know of the deployment: everything but the store. */
+export type Settings = Omit<Deps, 'store' | 'facts' | 'book' | 'table'>;
+
 /** One request, or one entry of a batch. */
 export type Ask = {
   caller: Caller;

@@ -7,7 +7,7 @@ import { extract } from '../search/extract.ts';
 import { compileFilters, type Resolver } from '../search/compile.ts';
 import { filterOn } from '../search/query.ts';
 import { ALL, and, matches, NONE, or } from '../store/plan.ts';
-import type { Plan, Row } from '../store/port.ts';
+import type { AuditRow, Plan, Row } from '../store/port.ts';
 import type { Ask, Deps } from './deps.ts';
 import { Gate } from './gate.ts';
 import { type Notes, newNotes } from './notes.ts';
@@ -27,6 +27,25 @@ export class Records {
     this.ask = ask;
     this.gate = new Gate(deps, ask);
     this.notes = notes;
+  }
+
+  /** The row that a write addresses with its view, once the caller sees it; undefined: it is not there for them. */
+  async seen(type: string, id: string): Promise<{ row: Row; view: View } | undefined> {
+    const row = await this.deps.store.read(type, id);
+    const view = row && !row.deleted && (await this.visible(row)) && (await this.inScope(row, 'r')) ? await viewOf(this.gate, row) : undefined;
+    return row && view ? { row, view } : undefined;
+  }
+
+  /** Whether a directory id was ever given, and its last row where it was deleted: for update-as-create. */
+  async standing(type: string, id: string): Promise<{ state: 'none' | 'present' } | { state: 'deleted'; row: Row }> {
+    const row = isGatedType(type) ? undefined : await this.deps.store.read(type, id);
+    if (!row) return { state: 'none' };
+    return row.deleted ? { state: 'deleted', row } : { state: 'present' };
+  }
+
+  /** Makes events durable by themselves. */
+  async keep(audit: AuditRow[]): Promise<void> {
+    await this.deps.store.commit({ ops: [], audit });
   }
 
   /** Throws 403 where no scope covers the action on the type at all. */

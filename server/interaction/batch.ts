@@ -24,6 +24,6 @@ async function one(ctx: Context, e: ReturnType<typeof parseEntries>[number]): Pr
 
 export async function batch(ctx: Context, bundle: Resource): Promise<Response> {
   const out: string[] = [];
-  for (const e of parseEntries(bundle, ctx.deps.base, ctx.deps.limits.entries)) out.push(await one(ctx, e));
+  for (const e of parseEntries(bundle, ctx.settings.base, ctx.settings.limits.entries)) out.push(await one(ctx, e));
   return { status: 200, headers: {}, text: `{"resourceType":"Bundle","type":"batch-response","entry":[${out.join(',')}]}` };
 }

@@ -64,7 +64,7 @@ export async function createRawBinary(ctx: Context, req: Request): Promise<Respo
   if (!MEDIA.test(contentType)) throw errors.unsupportedMedia('The Content-Type is no media type.');
   const info = await storeStream(ctx.records, req.raw as Readable);
   await inspect(ctx.records, info, contentType, 'Binary.contentType');
-  const change = { kind: 'create' as const, type: 'Binary', id: ctx.deps.world.newId(), resource: { resourceType: 'Binary', contentType }, content: info };
+  const change = { kind: 'create' as const, type: 'Binary', id: ctx.settings.world.newId(), resource: { resourceType: 'Binary', contentType }, content: info };
   const done = await perform(ctx.records, async () => ({ changes: [change] }), writeEvents(ctx, (all) => all.map((performed) => ({ act: ctx.act, performed }))));
   return written(ctx, 201, await resultView(ctx, done[0].effect.row));
 }

@@ -1,7 +1,7 @@
 // What every interaction is given, and what it answers.
 import type { Readable } from 'node:stream';
-import type { Ask, Deps } from '../access/deps.ts';
-import { Records } from '../access/records.ts';
+import type { Ask, Settings } from '../access/deps.ts';
+import type { Records } from '../access/records.ts';
 import type { Performed } from '../access/write/perform.ts';
 import { type Act, type AuditContext, type AuditInput, auditRows } from '../audit/event.ts';
 import type { Issue } from '../fhir/errors.ts';
@@ -39,7 +39,9 @@ export type Validate = (resource: Resource, options?: { profile?: string; mode?:
 
 /** What a server has beside the access layer. */
 export type Services = {
-  deps: Deps;
+  settings: Settings;
+  /** The only way to the store. */
+  records: (ask: Ask) => Records;
   validate: Validate;
   capabilities: () => Json;
   definition: (type: string, id: string) => Json | undefined;
@@ -48,7 +50,7 @@ export type Services = {
 
 export type Context = {
   services: Services;
-  deps: Deps;
+  settings: Settings;
   ask: Ask;
   records: Records;
   act: Act;
@@ -59,12 +61,12 @@ export type Context = {
   representation: boolean;
 };
 
-export const auditContext = (deps: Deps): AuditContext => ({ site: deps.site, base: deps.base, newId: deps.world.newId });
+export const auditContext = (settings: Settings): AuditContext => ({ site: settings.site, base: settings.base, newId: settings.world.newId });
 
 export function contextOf(services: Services, ask: Ask, act: Act, headers: Request['headers']): Context {
   const prefer = headers.prefer ?? '';
   const returns = /return=(minimal|representation|OperationOutcome)/.exec(prefer)?.[1] as Context['returns'] | undefined;
-  return { services, deps: services.deps, ask, records: new Records(services.deps, ask), act, strict: /handling=strict/.test(prefer), returns: returns ?? 'representation', representation: returns === 'representation' };
+  return { services, settings: services.settings, ask, records: services.records(ask), act, strict: /handling=strict/.test(prefer), returns: returns ?? 'representation', representation: returns === 'representation' };
 }
 
 /** The trail's input from what the request noted. */
@@ -84,6 +86,6 @@ export function writeEvents(ctx: Context, acts: (done: Performed[]) => { act: Ac
       const noted = ctx.records.notes.resources.get(ref);
       const patient = effect.row.type === 'Patient' ? effect.row.id : effect.row.scalars.patient;
       const input = auditInput(ctx, { code: '0' }, { ...act, type: effect.row.type, id: effect.row.id });
-      return auditRows({ ...input, refusals: [], patients: patient === null ? [] : [patient], resources: noted ? [noted] : [{ ref, patient, documents: [], consents: [] }] }, auditContext(ctx.deps));
+      return auditRows({ ...input, refusals: [], patients: patient === null ? [] : [patient], resources: noted ? [noted] : [{ ref, patient, documents: [], consents: [] }] }, auditContext(ctx.settings));
     });
 }

@@ -104,7 +104,7 @@ const outcomeOf = (e: unknown): { code: '4' | '8'; text: string } => {
 };
 
 async function record(ctx: Context, outcome: Parameters<typeof auditInput>[1]): Promise<void> {
-  await ctx.deps.store.commit({ ops: [], audit: auditRows(auditInput(ctx, outcome), auditContext(ctx.deps)) });
+  await ctx.records.keep(auditRows(auditInput(ctx, outcome), auditContext(ctx.settings)));
 }
 
 /** Runs one interaction; its events are durable before it answers (A1). An audit that cannot be written fails the request. */

@@ -24,20 +24,20 @@ export async function historyInstance(ctx: Context, type: string, id: string, re
   const get = (n: string): string | undefined => req.query.find(([k]) => k === n)?.[1];
   const count = get('_count');
   if (count !== undefined && !/^\d+$/.test(count)) throw invalidParameter('`_count` is a number.');
-  const limit = Math.max(1, Math.min(Number(count ?? 20), ctx.deps.limits.count));
+  const limit = Math.max(1, Math.min(Number(count ?? 20), ctx.settings.limits.count));
   const who = `${ctx.ask.caller.ref}\nhistory\n${type}/${id}`;
   const cursor = get('_cursor');
-  const before = cursor === undefined ? undefined : Number(openCursor(ctx.deps.cursorKey, who, cursor)[0]);
+  const before = cursor === undefined ? undefined : Number(openCursor(ctx.settings.cursorKey, who, cursor)[0]);
   const page = await ctx.records.history(type, id, before, limit + 1);
   if (!page.rows.length && before === undefined) throw notFound(type, id);
   const shown = page.rows.slice(0, limit);
-  const self = `${ctx.deps.base}/${type}/${id}/_history`;
+  const self = `${ctx.settings.base}/${type}/${id}/_history`;
   const link: Json[] = [{ relation: 'self', url: self }];
-  if (page.rows.length > limit) link.push({ relation: 'next', url: `${self}?_count=${limit}&_cursor=${sealCursor(ctx.deps.cursorKey, who, [shown[shown.length - 1].row.version])}` });
+  if (page.rows.length > limit) link.push({ relation: 'next', url: `${self}?_count=${limit}&_cursor=${sealCursor(ctx.settings.cursorKey, who, [shown[shown.length - 1].row.version])}` });
   const entry = shown.map(({ view, row }) => {
     const version = String(row.version);
     return {
-      fullUrl: `${ctx.deps.base}/${type}/${id}`,
+      fullUrl: `${ctx.settings.base}/${type}/${id}`,
       ...(view ? { resource: JSON.parse(view.text) } : {}),
       request: { method: row.method, url: row.method === 'POST' ? type : `${type}/${id}` },
       response: { status: METHODS[row.method], etag: etag(version), lastModified: instant(row.updated) },

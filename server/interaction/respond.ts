@@ -80,7 +80,7 @@ export function viewed(view: View, headers: Record<string, string | undefined>, 
 
 /** The answer to a write, as the client prefers it. */
 export function written(ctx: Context, status: number, view: View): Response {
-  const location = `${ctx.deps.base}/${view.type}/${view.id}${view.type === 'List' ? '' : `/_history/${view.version}`}`;
+  const location = `${ctx.settings.base}/${view.type}/${view.id}${view.type === 'List' ? '' : `/_history/${view.version}`}`;
   const headers = { ...versionHeaders(view), Location: location };
   if (ctx.returns === 'minimal') return { status, headers, location };
   if (ctx.returns === 'OperationOutcome') return { status, headers, location, resource: success(status === 201 ? 'Created.' : 'Done.') };

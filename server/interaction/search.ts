@@ -21,18 +21,18 @@ const encode = (pairs: [string, string][]): string => pairs.map(([k, v]) => `${e
 
 function entryText(ctx: Context, view: View, mode: 'match' | 'include', query: Query): string {
   const text = shaped(view.text, { summary: query.summary, elements: query.elements });
-  return `{"fullUrl":${JSON.stringify(`${ctx.deps.base}/${view.type}/${view.id}`)},"resource":${text},"search":{"mode":"${mode}"}}`;
+  return `{"fullUrl":${JSON.stringify(`${ctx.settings.base}/${view.type}/${view.id}`)},"resource":${text},"search":{"mode":"${mode}"}}`;
 }
 
 function noticeText(ctx: Context, issues: Issue[]): string {
   const resource: Json = { ...outcome(issues), id: 'notice' };
-  return `{"fullUrl":${JSON.stringify(`${ctx.deps.base}/OperationOutcome/notice`)},"resource":${JSON.stringify(resource)},"search":{"mode":"outcome"}}`;
+  return `{"fullUrl":${JSON.stringify(`${ctx.settings.base}/OperationOutcome/notice`)},"resource":${JSON.stringify(resource)},"search":{"mode":"outcome"}}`;
 }
 
 /** A searchset as text: stored texts are sent as they are, not parsed and printed again. */
 function searchset(path: string, ctx: Context, query: Query, page: Awaited<ReturnType<typeof run>>): string {
-  const link = [{ relation: 'self', url: `${ctx.deps.base}/${path}${query.used.length ? `?${encode(query.used)}` : ''}` }];
-  if (page.next) link.push({ relation: 'next', url: `${ctx.deps.base}/${path}?${encode([...query.used, ['_cursor', page.next]])}` });
+  const link = [{ relation: 'self', url: `${ctx.settings.base}/${path}${query.used.length ? `?${encode(query.used)}` : ''}` }];
+  if (page.next) link.push({ relation: 'next', url: `${ctx.settings.base}/${path}?${encode([...query.used, ['_cursor', page.next]])}` });
   const issues: Issue[] = query.ignored.map((text) => ({ severity: 'warning', code: 'not-supported', reason: 'unsupported-parameter', text: `${text} It was ignored.` }));
   if (page.refusal) {
     const rule = page.refusal.rule === 'blocked' ? 'no-consent' : page.refusal.rule;

@@ -58,9 +58,9 @@ async function planEntry(ctx: Context, e: Entry, id: string): Promise<Planned> {
       }
       if ((e.resource as Resource).id !== undefined && (e.resource as Resource).id !== e.id) throw errors.invalid('The id in the resource is not that of the address.', [`${e.type}.id`]);
       const resource = { ...(e.resource as Resource), id: e.id };
-      const row = await ctx.deps.store.read(e.type, e.id);
-      if (!row && !isGated(e.type)) return { entry: e, kind, change: { kind: 'create', type: e.type, id: e.id, resource, put: true } };
-      const found = row?.deleted && !isGated(e.type) ? { row } : await seen(ctx, e.type, e.id, () => errors.methodNotAllowed('GET, HEAD', 'The server gives the ids of this type; nothing is created by PUT.'));
+      const standing = await ctx.records.standing(e.type, e.id);
+      if (standing.state === 'none' && !isGated(e.type)) return { entry: e, kind, change: { kind: 'create', type: e.type, id: e.id, resource, put: true } };
+      const found = standing.state === 'deleted' ? standing : await seen(ctx, e.type, e.id, () => errors.methodNotAllowed('GET, HEAD', 'The server gives the ids of this type; nothing is created by PUT.'));
       return { entry: e, kind, change: { kind: 'update', type: e.type, id: e.id, resource, before: found.row, method: 'PUT' } };
     }
     case 'PATCH': {
@@ -160,14 +160,14 @@ function entryOf(r: Response, text: string | undefined): string {
 const textOf = (r: Response): string | undefined => r.text ?? (r.resource ? JSON.stringify(r.resource) : undefined);
 
 export async function transaction(ctx: Context, bundle: Resource): Promise<Response> {
-  const parsed = parseEntries(bundle, ctx.deps.base, ctx.deps.limits.entries);
+  const parsed = parseEntries(bundle, ctx.settings.base, ctx.settings.limits.entries);
   const faults = parsed.filter(isIssue);
   if (faults.length) throw new errors.FhirError(faults.every((f) => f.reason === 'type-not-supported') ? 404 : 400, faults);
   const entries = parsed as Entry[];
   checkIdentities(entries);
   checkAll(ctx, entries);
   const writes = entries.filter((e) => WRITES.has(e.method));
-  const ids = entries.map(() => ctx.deps.world.newId());
+  const ids = entries.map(() => ctx.settings.world.newId());
   const contents = new Map<number, { key: string; size: number; sha1: string }>();
   for (const e of writes) {
     if (e.method !== 'POST' || e.type !== 'Binary') continue;

@@ -59,7 +59,7 @@ export async function create(ctx: Context, type: string, req: Request): Promise<
   ctx.records.requireScope(type, 'c');
   const resource = checkBody(ctx, type, req.body);
   const criteria = req.headers['if-none-exist'];
-  const prepared = await withContent(ctx, { kind: 'create', type, id: ctx.deps.world.newId(), resource });
+  const prepared = await withContent(ctx, { kind: 'create', type, id: ctx.settings.world.newId(), resource });
   let existing: View | undefined;
   const done = await perform(ctx.records, async () => {
     if (criteria === undefined) return { changes: [prepared] };
@@ -82,10 +82,9 @@ function checkIfMatch(header: string | undefined, view: View): void {
 
 /** The row that a write addresses, once its caller sees it; otherwise what stands for "not there" on this verb. */
 export async function seen(ctx: Context, type: string, id: string, absent: () => errors.FhirError): Promise<{ row: Row; view: View }> {
-  const row = await ctx.deps.store.read(type, id);
-  const view = row && !row.deleted && (await ctx.records.visible(row)) && (await ctx.records.inScope(row, 'r')) ? await viewOf(ctx.records.gate, row) : undefined;
-  if (!row || !view) throw absent();
-  return { row, view };
+  const found = await ctx.records.seen(type, id);
+  if (!found) throw absent();
+  return found;
 }
 
 async function updateChange(ctx: Context, type: string, id: string, resource: Resource, ifMatch: string | undefined): Promise<Change> {
@@ -94,12 +93,14 @@ async function updateChange(ctx: Context, type: string, id: string, resource: Re
     checkIfMatch(ifMatch, view);
     return { kind: 'update', type, id, resource, before: row, method: 'PUT' };
   }
-  const row = await ctx.deps.store.read(type, id);
-  if (!row) {
+  const standing = await ctx.records.standing(type, id);
+  if (standing.state === 'none') {
     if (ifMatch !== undefined) throw errors.preconditionFailed('There is no version to match.');
     return { kind: 'create', type, id, resource, put: true };
   }
-  if (!row.deleted) checkIfMatch(ifMatch, (await seen(ctx, type, id, () => errors.notFound(type, id))).view);
+  if (standing.state === 'deleted') return { kind: 'update', type, id, resource, before: standing.row, method: 'PUT' };
+  const { row, view } = await seen(ctx, type, id, () => errors.notFound(type, id));
+  checkIfMatch(ifMatch, view);
   return { kind: 'update', type, id, resource, before: row, method: 'PUT' };
 }
 
@@ -132,8 +133,8 @@ export async function conditionalChange(ctx: Context, type: string, resource: Re
     return { changes: [{ kind: 'update', type, id: match.view.id, resource: { ...resource, id: match.view.id }, before: match.view.row, method: 'PUT' }] };
   }
   ctx.records.requireScope(type, 'c');
-  const keepsId = !isGated(type) && isId(resource.id) && !(await ctx.deps.store.read(type, resource.id));
-  const id = keepsId ? (resource.id as string) : ctx.deps.world.newId();
+  const keepsId = !isGated(type) && isId(resource.id) && (await ctx.records.standing(type, resource.id)).state === 'none';
+  const id = keepsId ? (resource.id as string) : ctx.settings.world.newId();
   return { changes: [await withContent(ctx, { kind: 'create', type, id, resource, put: keepsId })], absent: match.absent ? [match.absent] : [] };
 }
 
@@ -167,8 +168,7 @@ export async function conditionalPatch(ctx: Context, type: string, req: Request)
 /** Delete; what is gone already is gone (204) for directory types, not there (404) for gated ones (S1). */
 export async function remove(ctx: Context, type: string, id: string, req: Request): Promise<Response> {
   ctx.records.requireScope(type, 'd');
-  const row = await ctx.deps.store.read(type, id);
-  if (row?.deleted && !isGated(type)) return { status: 204, headers: {} };
+  if (!isGated(type) && (await ctx.records.standing(type, id)).state === 'deleted') return { status: 204, headers: {} };
   await perform(ctx.records, async () => {
     const found = await seen(ctx, type, id, () => errors.notFound(type, id));
     checkIfMatch(req.headers['if-match'], found.view);

@@ -46,7 +46,9 @@ function build(sp: Json, type: string): Param | undefined {
     for (const c of sp.component) {
       const d = definitions().get(c.definition);
       const inner = d && build(d, type);
-      const p = compilePath(`${type}.${c.expression}`, type);
+      // R4 gives `relationship` the components' expressions crossed: the component's own path below the composite is right.
+      const own = d?.expression.startsWith(`${sp.expression}.`) ? d.expression.slice(sp.expression.length + 1) : c.expression;
+      const p = compilePath(`${type}.${own}`, type);
       if (inner && p) param.components.push({ param: inner, path: p });
     }
   }
