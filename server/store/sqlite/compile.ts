@@ -20,7 +20,8 @@ function scalarSql(plan: Extract<Plan, { kind: 'scalar' }>, bind: Bind[]): strin
   if (plan.value === null) return plan.op === 'eq' ? `${f} IS NULL` : '0';
   bind.push(plan.value);
   const op = { eq: '=', le: '<=', ge: '>=', lt: '<', gt: '>' }[plan.op];
-  return plan.op === 'eq' ? `${f} = ?` : `(${f} IS NOT NULL AND ${f} ${op} ?)`;
+  // IS, not =: a NULL must count as different, inside NOT too.
+  return plan.op === 'eq' ? `${f} IS ?` : `(${f} IS NOT NULL AND ${f} ${op} ?)`;
 }
 
 function rangeSql(plan: Extract<Plan, { kind: 'range' }>, bind: Bind[]): string {
