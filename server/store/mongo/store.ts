@@ -83,7 +83,8 @@ export async function mongoStore(url: string, process: string, options: { accept
   await client.connect();
   const db = client.db();
   const names = collections(db);
-  const hello = await client.db('admin').command({ hello: 1 });
+  const admin = client.db('admin');
+  const hello = await admin.command({ hello: 1 }).catch(() => admin.command({ isMaster: 1 }));
   const transactions = Boolean(hello.setName || hello.msg === 'isdbgrid');
   if (!transactions && !options.acceptStandalone) {
     await client.close();
