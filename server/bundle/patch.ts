@@ -13,7 +13,7 @@ function checkPointer(pointer: unknown, what: string): void {
 
 /** RFC 6902; every operation must apply. A failed `test` or a missing target is a 422. */
 export function applyJsonPatch<T>(document: T, operations: unknown[]): T {
-  const copy = { root: structuredClone(document) };
+  const copy = { root: JSON.parse(JSON.stringify(document)) };
   for (const [i, raw] of operations.entries()) {
     const op = raw as Record<string, unknown>;
     if (op === null || typeof op !== 'object' || !OPERATIONS.has(String(op.op))) throw errors.invalid(`Operation ${i} has no known \`op\`.`);

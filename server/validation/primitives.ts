@@ -18,7 +18,8 @@ const NUMBERS: Record<string, [number, number]> = { integer: [-2147483648, 21474
 const MAX_STRING = 1_048_576;
 
 function base64(v: string): boolean {
-  return /^(\s*([0-9a-zA-Z+/=]){4}\s*)+$/.test(v.length > 4096 ? v.slice(0, 4096) : v);
+  // Linear: no nested repetition. Whole quadruples are checked where the data is decoded.
+  return /^[0-9a-zA-Z+/=\s]+$/.test(v);
 }
 
 /** What is wrong with a value of a primitive type; undefined: nothing. */

@@ -134,11 +134,11 @@ function checkList(c: Checker, key: string, value: unknown, shadow: unknown, slo
 
 const MAX_DEPTH = 60;
 
-function checkObject(c: Checker, o: Json, place: Place, path: string, depth: number): void {
+function checkObject(c: Checker, o: Json, place: Place, path: string, depth: number, root = false): void {
   if (depth > MAX_DEPTH) return fault(c, path, 'structure', 'depth', 'The resource is nested too deep.');
   const shape = shapeOf(place);
   const keys = Object.keys(o);
-  if (!keys.length || (keys.length === 1 && keys[0] === 'id')) fault(c, path, 'structure', 'empty', 'The element is empty.');
+  if (!root && (!keys.length || (keys.length === 1 && keys[0] === 'id'))) fault(c, path, 'structure', 'empty', 'The element is empty.');
   for (const key of keys) {
     if (key === 'resourceType' && !path.includes('.')) continue;
     const shadowed = key.charCodeAt(0) === 95;
@@ -176,6 +176,6 @@ export function checkResource(c: Checker, resource: Resource, path: string, dept
     for (const inner of asArray<Json>(resource.contained)) if (inner && typeof inner === 'object' && inner.id) c.contained.set(inner.id, inner.resourceType);
   }
   const { resourceType: _r, ...body } = resource;
-  checkObject(c, Object.keys(body).length ? body : { id: 'x', meta: { id: 'x', versionId: '1' } }, place, path, depth + 1);
+  checkObject(c, body, place, path, depth + 1, true);
   c.contained = outer;
 }

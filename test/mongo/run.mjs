@@ -92,7 +92,7 @@ if (!server) {
   process.exit(0);
 }
 const tests = process.argv.slice(2);
-const run = spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--selectProjects', 'unit', '--runInBand', '--forceExit', ...(tests.length ? tests : ['test/store', 'test/interaction', 'test/gate', 'test/audit', 'test/search'])], { stdio: 'inherit', env: { ...process.env, TEST_MONGODB_URL: server.url } });
+const run = spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand', '--forceExit', ...(tests.length ? tests : ['test/store', 'test/interaction', 'test/gate', 'test/audit', 'test/search'])], { stdio: 'inherit', env: { ...process.env, TEST_MONGODB_URL: server.url } });
 await server.stop();
 rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`MongoDB run: ${server.name}. It could not show: ${server.cannot}.\n`);

@@ -10,7 +10,7 @@ export async function createBinary(records: Records, change: Extract<Change, { k
   const { content } = change;
   if (!content) throw errors.internal(new Error('a Binary without content'));
   if (ask.caller.roles.length && !deps.open) throw errors.forbidden('This caller deposits nothing.', 'deposit');
-  const { contentType, resourceType: _t, id: _id, data: _d, securityContext: _s, ...extra } = change.resource;
+  const { contentType, resourceType: _t, id: _id, data: _d, ...extra } = change.resource;
   const put = putOf(deps, ask.now, binaryResource(change.id, String(contentType ?? 'application/octet-stream'), extra), change.id, undefined, 'POST', {
     depositor: ask.caller.ref, depositorOrg: ask.caller.organization ?? null, bySystem: ask.caller.kind === 'system' ? 1 : 0, since: ask.now,
     content: `${content.key}:${content.size}:${content.sha1}`, bound: change.boundTo ?? null, patient: change.boundPatient ?? null,

@@ -1,7 +1,7 @@
 // Writes as values: what is asked, and what it comes to once decided.
 import { instant, type Resource } from '../../fhir/types.ts';
 import { extract } from '../../search/extract.ts';
-import type { Commit, Operation, Put, Row, Scalars } from '../../store/port.ts';
+import type { AuditRow, Commit, Operation, Put, Row, Scalars } from '../../store/port.ts';
 import { NO_ENTRIES, NO_SCALARS } from '../../store/port.ts';
 import type { Deps } from '../deps.ts';
 
@@ -24,6 +24,8 @@ export type Effect = {
   row: Row;
   /** True where nothing is written: the same lot again (W8), or no change. */
   unchanged?: boolean;
+  /** Events posted by the client itself. */
+  audit?: AuditRow[];
   /** Content to erase once committed. */
   erase: string[];
 };

@@ -7,6 +7,7 @@ import { createBinary, deleteBinary, refuseBinaryUpdate } from './binary.ts';
 import { type Change, type Effect, joined, type Siblings } from './change.ts';
 import { createConsent, deleteConsent, updateConsent } from './consent.ts';
 import { createDirectory, deleteDirectory, updateDirectory } from './directory.ts';
+import { createEvent } from './event.ts';
 import { createDocument, deleteDocument, updateDocument } from './document.ts';
 import { createList, deleteList, updateList } from './list.ts';
 
@@ -16,6 +17,7 @@ function create(records: Records, c: Extract<Change, { kind: 'create' }>, siblin
     case 'List': return createList(records, c, siblings);
     case 'Consent': return createConsent(records, c, siblings);
     case 'Binary': return createBinary(records, c);
+    case 'AuditEvent': return createEvent(records, c, siblings);
     default: return createDirectory(records, c);
   }
 }
@@ -76,7 +78,7 @@ export async function perform(records: Records, plan: () => Promise<{ changes: C
     for (const { effect } of done) if (!effect.row.deleted || effect.ops.length) records.notes.shown(effect.row, { permit: true, rule: 'permitted', consents: [] });
     const epochs = new Map<string, number>();
     for (const e of effects) for (const p of e.epochs.keys()) epochs.set(p, (await knownEpoch(records, p)) ?? 0);
-    const commit: Commit = { ...joined(effects, (p) => epochs.get(p) ?? 0), ...(absent?.length ? { absent } : {}), audit: events(done) };
+    const commit: Commit = { ...joined(effects, (p) => epochs.get(p) ?? 0), ...(absent?.length ? { absent } : {}), audit: [...effects.flatMap((e) => e.audit ?? []), ...events(done)] };
     try {
       await deps.store.commit(commit);
       records.notes.recorded = true;
