@@ -59,7 +59,8 @@ async function load(running: Running, documents: number): Promise<{ patients: st
       made += s.bundle.entry.filter((e: Json) => e.resource.resourceType === 'DocumentReference').length;
     }
     await post(running.services, callers.registry, { resourceType: 'Bundle', type: 'transaction', entry: [{ resource: { resourceType: 'Patient', id: r.id, birthDate: '1960-01-01', generalPractitioner: [{ reference: 'Practitioner/dr-martin' }] }, request: { method: 'PUT', url: `Patient/${r.id}` } }] });
-    patients.push(r.id);
+    const kinds = r.steps.flatMap((x) => x.bundle.entry.map((e: Json) => String(e.resource.meta?.profile?.[0] ?? '')));
+    if (kinds.some((k) => k.endsWith('-opening')) && !kinds.some((k) => k.endsWith('-closing'))) patients.push(r.id);
     if (process.stderr.isTTY && n % 50 === 0) process.stderr.write(`\rloading ${made}/${documents} `);
   }
   const ids: string[] = [];

@@ -11,7 +11,7 @@ export type View = { type: string; id: string; version: string; updated: number;
 
 const plain = (row: Row): View => ({ type: row.type, id: row.id, version: String(row.version), updated: row.updated, date: row.scalars.date, text: row.text, row });
 
-const GATED_REFERENCE = /"(?:[^"]*\/)?(?:DocumentReference|List|Binary)\/[A-Za-z0-9\-.]{1,64}/;
+const GATED_REFERENCE = /"reference":"[^"]{0,400}(?:DocumentReference|List|Binary)\//;
 
 /** Ids of DocumentReferences of this record among `ids` that the caller sees. */
 export async function visibleAmong(gate: Gate, patient: string, ids: string[]): Promise<Set<string>> {

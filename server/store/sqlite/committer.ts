@@ -43,6 +43,8 @@ export class Committer {
       return;
     }
     try {
+      // Alone in its transaction, a task needs no savepoint: its failure rolls all back.
+      if (tasks.length === 1) return this.alone(tasks[0]);
       for (const t of tasks) {
         this.exec('SAVEPOINT s');
         try {
@@ -62,6 +64,18 @@ export class Committer {
     }
     for (const t of done) t.resolve();
     for (const [t, e] of failed) t.reject(e);
+  }
+
+  private alone(task: Task): void {
+    try {
+      task.run();
+    } catch (e) {
+      this.rollback();
+      task.reject(e);
+      return;
+    }
+    this.exec('COMMIT');
+    task.resolve();
   }
 
   private rollback(): void {

@@ -61,7 +61,8 @@ export function sqliteStore(folder: string, process: string): Store {
     }
     return s;
   };
-  const committer = new Committer((sql) => db.exec(sql));
+  const control = new Map(['BEGIN IMMEDIATE', 'SAVEPOINT s', 'ROLLBACK TO s', 'RELEASE s', 'COMMIT', 'ROLLBACK'].map((sql) => [sql, db.prepare(sql)]));
+  const committer = new Committer((sql) => void control.get(sql)?.run());
   const guard = <T>(f: () => T): Promise<T> => {
     try {
       return Promise.resolve(f());
@@ -204,6 +205,7 @@ export function sqliteStore(folder: string, process: string): Store {
     async close() {
       committer.flush();
       prepared.clear();
+      control.clear();
       db.close();
     },
   };
