@@ -2,8 +2,8 @@
 
 /** A one-page PDF that says these lines. */
 export function pdf(lines: string[]): Buffer {
-  const escape = (s: string): string => s.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^\x20-\x7e]/g, '?').replace(/([\\()])/g, '\\$1');
-  const text = `BT /F1 12 Tf 60 780 Td 16 TL ${lines.map((l) => `(${escape(l)}) Tj T*`).join(' ')} ET`;
+  const escaped = (s: string): string => s.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^\x20-\x7e]/g, '?').replace(/([\\()])/g, '\\$1');
+  const text = `BT /F1 12 Tf 60 780 Td 16 TL ${lines.map((l) => `(${escaped(l)}) Tj T*`).join(' ')} ET`;
   const objects = [
     '<< /Type /Catalog /Pages 2 0 R >>', '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
     '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',

@@ -3,7 +3,7 @@ import { type ConsentKind, consentProfile } from '../server/policy/consent.ts';
 import { CONSENT_SCOPE, OWN } from '../server/policy/vocabulary.ts';
 import type { Json, Resource } from '../server/fhir/types.ts';
 
-export const ORIGIN = `${OWN}/StructureDefinition/dmp-opening-origin`;
+const ORIGIN = `${OWN}/StructureDefinition/dmp-opening-origin`;
 const IRCP = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: 'IRCP' }] };
 
 export type ConsentOptions = { dateTime: string; actors?: string[]; period?: { start?: string; end?: string }; provision?: Json; origin?: string; /** Whose word was recorded, by whom: W6. */ recordedBy?: string };

@@ -28,7 +28,7 @@ export async function seedDirectory(services: Services, seed: number): Promise<v
 }
 
 /** Clients of the development issuer's token endpoint: a hospital, a laboratory, the registry. Their private keys stand beside, for the examples. */
-export function seedClients(dataDir: string): void {
+function seedClients(dataDir: string): void {
   if (readClients(dataDir).length) return;
   const client = (id: string, dmp: Client['dmp'], name: string): Client & { private_key: object } => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });

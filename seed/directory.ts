@@ -5,8 +5,8 @@ import { G15, RPPS, FINESS } from '../server/policy/vocabulary.ts';
 import type { Random } from './random.ts';
 
 const NOS = 'https://mos.esante.gouv.fr/NOS';
-export const R02 = `${NOS}/TRE_R02-SecteurActivite/FHIR/TRE-R02-SecteurActivite`;
-export const R38 = `${NOS}/TRE_R38-SpecialiteOrdinale/FHIR/TRE-R38-SpecialiteOrdinale`;
+const R02 = `${NOS}/TRE_R02-SecteurActivite/FHIR/TRE-R02-SecteurActivite`;
+const R38 = `${NOS}/TRE_R38-SpecialiteOrdinale/FHIR/TRE-R38-SpecialiteOrdinale`;
 
 export type Org = { id: string; name: string; sector: string };
 export type Pro = { id: string; family: string; given: string; profession: string; specialty?: string; org: string };

@@ -29,7 +29,7 @@ export const KINDS: Kind[] = [
 const MEDIA = { pdf: 'application/pdf', cda: 'text/xml', text: 'text/plain', jpeg: 'image/jpeg' } as const;
 const FORMAT = { pdf: 'urn:ihe:iti:xds-sd:pdf:2008', cda: 'urn:asip:ci-sis:vsm:2012', text: 'urn:ihe:iti:xds-sd:text:2008', jpeg: 'urn:ihe:iti-fr:xds-sd:jpeg:2010' } as const;
 
-export const systemOfType = (code: string): string => (/^\d+-\d$/.test(code) ? LOINC : A05);
+const systemOfType = (code: string): string => (/^\d+-\d$/.test(code) ? LOINC : A05);
 
 export type DocumentOptions = { kind: Kind; who: Identity; patient: string; uid: string; date: string; author: Json; custodian?: string; labels?: string[]; replaces?: string };
 

@@ -8,7 +8,7 @@ const WOMEN = 'Camille Léa Manon Chloé Emma Inès Jade Louise Lina Zoé Alice 
 const MEN = 'Lucas Hugo Enzo Louis Gabriel Jules Arthur Raphaël Léo Adam Nathan Théo Maxime Antoine Alexandre Nicolas Julien Thomas Pierre Jean Michel Philippe Alain Patrick Bernard Christophe Stéphane Frédéric Laurent Olivier Éric Thierry Sébastien Benoît François Rémi Jérôme Matthieu Gérard Marcel'.split(' ');
 
 /** Commune, INSEE code, postal code, region. */
-export const COMMUNES: [string, string, string, string][] = [
+const COMMUNES: [string, string, string, string][] = [
   ['Paris', '75056', '75011', 'Île-de-France'], ['Lyon', '69123', '69003', 'Auvergne-Rhône-Alpes'], ['Marseille', '13055', '13005', "Provence-Alpes-Côte d'Azur"], ['Toulouse', '31555', '31000', 'Occitanie'],
   ['Nantes', '44109', '44000', 'Pays de la Loire'], ['Strasbourg', '67482', '67000', 'Grand Est'], ['Bordeaux', '33063', '33000', 'Nouvelle-Aquitaine'], ['Lille', '59350', '59000', 'Hauts-de-France'],
   ['Rennes', '35238', '35000', 'Bretagne'], ['Dijon', '21231', '21000', 'Bourgogne-Franche-Comté'], ['Rouen', '76540', '76000', 'Normandie'], ['Orléans', '45234', '45000', 'Centre-Val de Loire'],
@@ -16,10 +16,10 @@ export const COMMUNES: [string, string, string, string][] = [
 ];
 
 /** The OID of test identities (INS-NIR-TEST). */
-export const INS_TEST = 'urn:oid:1.2.250.1.213.1.4.10';
+const INS_TEST = 'urn:oid:1.2.250.1.213.1.4.10';
 
 /** A 13-character number of a sex, month of birth and commune, then its key. */
-export function nir(sex: 'male' | 'female', birth: Date, insee: string, order: number): string {
+function nir(sex: 'male' | 'female', birth: Date, insee: string, order: number): string {
   const body = `${sex === 'male' ? 1 : 2}${String(birth.getUTCFullYear() % 100).padStart(2, '0')}${String(birth.getUTCMonth() + 1).padStart(2, '0')}${insee}${String(order % 1000).padStart(3, '0')}`;
   return body + ninKey(body);
 }

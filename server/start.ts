@@ -33,7 +33,7 @@ export type Running = { base: string; port: number; deps: Deps; services: Servic
 
 const data = (folder: string, name: string): any => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 
-export const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
+const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
 
 /** The store that the configuration names. */
 export async function openStore(config: Config, processName: string): Promise<Store> {
@@ -51,7 +51,7 @@ async function cursorKey(store: Store): Promise<Buffer> {
   return Buffer.from(key, 'base64');
 }
 
-export async function makeDeps(config: Config, store: Store, world: World): Promise<Deps> {
+async function makeDeps(config: Config, store: Store, world: World): Promise<Deps> {
   const folder = join(ROOT, 'terminology');
   return {
     store, world, base: config.base,
@@ -61,9 +61,9 @@ export async function makeDeps(config: Config, store: Store, world: World): Prom
   };
 }
 
-export const version: string = data(ROOT, 'package.json').version;
+const version: string = data(ROOT, 'package.json').version;
 
-export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeof smartEndpoints>, started: number): Services {
+function makeServices(config: Config, deps: Deps, smart: ReturnType<typeof smartEndpoints>, started: number): Services {
   const definitions = definitionsFrom();
   const options = { base: config.base, version, started, profiles: definitions.supportedProfiles, smart, open: deps.open };
   const capabilities = () => capabilityStatement(options);

@@ -165,7 +165,7 @@ function strictest(d: Document, version: string): Document {
   };
 }
 
-export const docTerm = (id: string): string => `~doc>${id}`;
+const docTerm = (id: string): string => `~doc>${id}`;
 
 /** Ids of single documents that a Consent names. */
 export function documentsNamed(consent: Json): string[] {
@@ -182,5 +182,5 @@ export function documentsNamed(consent: Json): string[] {
 }
 
 /** Ids of the documents that an AuditEvent is about. */
-export const eventDocuments = (event: Json): string[] =>
+const eventDocuments = (event: Json): string[] =>
   asArray<Json>(event.entity).map((e) => relativeReference(e.what?.reference)).filter((r) => r?.startsWith('DocumentReference/')).map((r) => (r as string).slice('DocumentReference/'.length));

@@ -10,7 +10,7 @@ import { sortField } from '../search/compile.ts';
 import { openCursor, sealCursor } from './cursor.ts';
 import { includesOf } from './include.ts';
 import type { Records, View } from './records.ts';
-import type { Page } from './search.ts';
+import type { Page } from './page.ts';
 import { listView } from './views.ts';
 
 type Candidate = { view: View; entries: Entries; row: Row };

@@ -21,7 +21,7 @@ export type Notes = {
 };
 
 /** The documents that an event about this row is about. */
-export function documentsOf(row: Row): string[] {
+function documentsOf(row: Row): string[] {
   if (row.type === 'DocumentReference') return [row.id];
   if (row.type === 'Binary') return row.scalars.bound === null ? [] : [row.scalars.bound];
   if (row.type === 'List') return [...row.text.matchAll(/"reference":"(?:[^"]*\/)?DocumentReference\/([A-Za-z0-9\-.]{1,64})/g)].map((m) => m[1]);

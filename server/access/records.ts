@@ -1,6 +1,6 @@
 // Enforcement (PEP), reading side. Every read, search, include and operation passes here; only access/ holds the store.
 import * as errors from '../fhir/errors.ts';
-import { type Json } from '../fhir/types.ts';
+import type { Json } from '../fhir/types.ts';
 import { grantsFor, type ScopeAction } from '../policy/scopes.ts';
 import type { Decision } from '../policy/decide.ts';
 import { extract } from '../search/extract.ts';

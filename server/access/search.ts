@@ -6,17 +6,17 @@ import type { Decision } from '../policy/decide.ts';
 import { patientOf } from '../policy/caller.ts';
 import { compileFilters, sortField } from '../search/compile.ts';
 import * as keys from '../search/keys.ts';
-import { type Filter, type Query, split, unescape } from '../search/query.ts';
+import { type Filter, type Query, split, unescaped } from '../search/query.ts';
 import { extract } from '../search/extract.ts';
 import { and, matches, NONE, not, or, scalar, term } from '../store/plan.ts';
 import type { Found, Plan, Search, Sort } from '../store/port.ts';
 import { openCursor, sealCursor } from './cursor.ts';
 import { includesOf } from './include.ts';
+import type { Page } from './page.ts';
 import { searchLists } from './lists.ts';
 import type { Records, View } from './records.ts';
 import { viewOf } from './views.ts';
 
-export type Page = { matches: View[]; included: View[]; total: number | undefined; next: string | undefined; refusal: Decision | undefined; /** The gated plan, for conditional interactions. */ plan?: Plan };
 
 /** What a search names (S5): one patient, one resource, or neither. */
 type Named = { patient?: string; nobody?: boolean; rows?: Plan };
@@ -24,7 +24,7 @@ type Named = { patient?: string; nobody?: boolean; rows?: Plan };
 const PATIENT_CODES = new Set(['patient', 'subject']);
 
 async function patientByIdentifier(records: Records, value: string): Promise<string[]> {
-  const [system, code] = split(value, '|').map(unescape);
+  const [system, code] = split(value, '|').map(unescaped);
   if (!system || !code) return [];
   const ids = await records.deps.store.ids('Patient', term(keys.tokenKey(keys.paramKey('Patient', 'identifier'), system, code)));
   const seen: string[] = [];
@@ -36,7 +36,7 @@ async function namedByFilter(records: Records, f: Filter): Promise<string[] | un
   if (f.values.length !== 1) return undefined;
   if (f.kind === 'param' && PATIENT_CODES.has(f.param.code)) {
     if (f.modifier === 'identifier') return patientByIdentifier(records, f.values[0]);
-    const text = unescape(f.values[0]);
+    const text = unescaped(f.values[0]);
     const ref = relativeReference(text, records.deps.base);
     if (ref?.startsWith('Patient/')) return [ref.slice('Patient/'.length)];
     return ID.test(text) && (f.modifier === undefined || f.modifier === 'Patient') ? [text] : undefined;
@@ -60,7 +60,7 @@ async function named(records: Records, query: Query, compartment: string | undef
   if (id) return { rows: { kind: 'ids', ids: id.values } };
   const identifier = query.filters.find((f) => f.kind === 'param' && f.param.code === 'identifier' && f.modifier === undefined);
   if (identifier && identifier.values.length === 1 && /^.+\|.+$/.test(identifier.values[0])) {
-    const [system, value] = split(identifier.values[0], '|').map(unescape);
+    const [system, value] = split(identifier.values[0], '|').map(unescaped);
     return { rows: term(keys.tokenKey(keys.paramKey(query.type, 'identifier'), system, value)) };
   }
   return {};

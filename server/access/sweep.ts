@@ -9,7 +9,7 @@ const DAY = 86_400_000;
 const EVERY = 3_600_000;
 
 /** One round; answers how many uploads and orphans were erased. */
-export async function sweep(deps: Deps): Promise<number> {
+async function sweep(deps: Deps): Promise<number> {
   const now = deps.world.now();
   let erased = 0;
   const unbound = await deps.store.search({ type: 'Binary', plan: and(scalar('bound', 'eq', null), scalar('since', 'lt', now - DAY)), sort: [{ by: 'id', desc: false }], limit: 500 });

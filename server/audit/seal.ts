@@ -21,7 +21,7 @@ export const rootOf = (events: [string, string][]): string => hash(JSON.stringif
 export const anchorFile = (dataDir: string, anchor: string | undefined): string => anchor ?? join(dataDir, 'audit-anchor.log');
 
 /** The signing key of the trail, made at first use. */
-export async function sealingKey(dataDir: string): Promise<JWK> {
+async function sealingKey(dataDir: string): Promise<JWK> {
   const file = join(dataDir, 'audit.jwk.json');
   if (!existsSync(file)) {
     mkdirSync(dataDir, { recursive: true });
@@ -35,7 +35,7 @@ export async function sealingKey(dataDir: string): Promise<JWK> {
 type Sealer = { store: Store; key: JWK; file: string; now: () => number };
 
 /** Seals one batch of a process's open events; false where none is open. */
-export async function sealOnce(s: Sealer, process: string): Promise<boolean> {
+async function sealOnce(s: Sealer, process: string): Promise<boolean> {
   const open = await s.store.trail.unsealed(process, BATCH);
   if (!open.length) return false;
   const last = await s.store.trail.lastSeal(process);

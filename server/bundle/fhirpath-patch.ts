@@ -9,7 +9,7 @@ type Node = { holder: Json; key: string; index?: number; place: Place | undefine
 
 const failed = (text: string) => errors.businessRule(text, ['Parameters.parameter'], 'patch-failed');
 
-const valueOf = (n: Node): unknown => (n.index === undefined ? n.holder[n.key] : n.holder[n.key][n.index]);
+const nodeValue = (n: Node): unknown => (n.index === undefined ? n.holder[n.key] : n.holder[n.key][n.index]);
 
 /** Splits a path at dots outside brackets and quotes. */
 function steps(path: string): string[] {
@@ -34,7 +34,7 @@ function steps(path: string): string[] {
 function children(nodes: Node[], name: string): Node[] {
   const out: Node[] = [];
   for (const n of nodes) {
-    const value = valueOf(n);
+    const value = nodeValue(n);
     if (value === null || typeof value !== 'object') continue;
     const o = value as Json;
     const key = name in o ? name : Object.keys(o).find((k) => k.startsWith(name) && /^[A-Z]/.test(k.slice(name.length)) && n.place !== undefined && property(n.place, k)?.element.name === name);
@@ -50,7 +50,7 @@ function children(nodes: Node[], name: string): Node[] {
 function filtered(nodes: Node[], expression: string): Node[] {
   return nodes.filter((n) => {
     try {
-      return (fhirpath.evaluate(valueOf(n), expression) as unknown[])[0] === true;
+      return (fhirpath.evaluate(nodeValue(n), expression) as unknown[])[0] === true;
     } catch {
       throw failed(`The path holds an expression that cannot be evaluated: \`${expression.slice(0, 100)}\`.`);
     }
@@ -66,7 +66,7 @@ function step(nodes: Node[], text: string): Node[] {
   const where = /^where\((.*)\)$/s.exec(text);
   if (where) return filtered(nodes, where[1]);
   const extension = /^extension\('(.*)'\)$/.exec(text);
-  if (extension) return children(nodes, 'extension').filter((n) => (valueOf(n) as Json)?.url === extension[1]);
+  if (extension) return children(nodes, 'extension').filter((n) => (nodeValue(n) as Json)?.url === extension[1]);
   if (text === 'first()') return nodes.slice(0, 1);
   if (text === 'last()') return nodes.slice(-1);
   if (/^[A-Za-z_]+$/.test(text)) return children(nodes, text);
@@ -124,7 +124,7 @@ const integer = (p: Json | undefined, name: string, max: number): number => {
 
 function add(root: { r: Resource }, path: string, p: Record<string, Json>): void {
   const node = only(select(root, path), path, 'adding');
-  const holder = valueOf(node) as Json;
+  const holder = nodeValue(node) as Json;
   const name = String(p.name?.valueString ?? '');
   if (!/^[A-Za-z]+$/.test(name) || !p.value) throw failed('An add has `name` and `value`.');
   const typed = valueKey(p.value)?.slice('value'.length) ?? '';

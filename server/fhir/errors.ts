@@ -12,7 +12,7 @@ export type Issue = {
   expression?: string[];
 };
 
-export const REASONS = 'https://fhir.dmp.example/CodeSystem/dmp-outcome';
+const REASONS = 'https://fhir.dmp.example/CodeSystem/dmp-outcome';
 
 /** An OperationOutcome of these issues. */
 export function outcome(issues: Issue[]): Json {
@@ -82,8 +82,6 @@ export const unsupportedMedia = (text: string): FhirError => one(415, 'not-suppo
 export const rangeNotSatisfiable = (size: number): FhirError => one(416, 'value', 'range-not-satisfiable', 'The range lies outside the content.', undefined, { 'Content-Range': `bytes */${size}` });
 export const businessRule = (text: string, expression?: string[], reason = 'business-rule'): FhirError => one(422, 'business-rule', reason, text, expression);
 export const unprocessable = (issues: Issue[]): FhirError => new FhirError(422, issues);
-/** Denied by consent or record: said plainly where it hangs on the caller and the record alone (S4). */
-export const denied = (rule: string, text: string): FhirError => one(403, 'suppressed', rule, text);
 /** Forbidden: a scope or a role is missing. */
 export const forbidden = (text: string, reason = 'forbidden'): FhirError => one(403, 'forbidden', reason, text);
 export const unauthenticated = (challenge: string, text = 'A valid bearer token is needed.', reason = 'unauthenticated'): FhirError => one(401, 'login', reason, text, undefined, { 'WWW-Authenticate': challenge });

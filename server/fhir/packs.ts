@@ -17,7 +17,7 @@ export const ROOT: string = (() => {
 })();
 
 /** A pack: canonical URL → definition. The text stays compressed until the first use and parsed pieces are kept. */
-export class Pack {
+class Pack {
   private readonly name: string;
   private bytes: Buffer | undefined;
   private places: Map<string, [number, number]> | undefined;

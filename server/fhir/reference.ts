@@ -6,7 +6,7 @@ export type LocalReference = { type: string; id: string; version?: string };
 const RELATIVE = /^([A-Z][A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})(?:\/_history\/([A-Za-z0-9\-.]{1,64}))?$/;
 
 /** The resource here that a reference text names; undefined when it names none of ours. */
-export function localReference(text: unknown, base: string): LocalReference | undefined {
+function localReference(text: unknown, base: string): LocalReference | undefined {
   if (typeof text !== 'string') return undefined;
   const relative = text.startsWith(`${base}/`) ? text.slice(base.length + 1) : text;
   const m = RELATIVE.exec(relative);

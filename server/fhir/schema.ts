@@ -28,7 +28,7 @@ function toElement(e: Json): Element {
 }
 
 /** Children by parent path of a snapshot's unsliced elements. */
-export function childrenOf(elements: Json[]): Map<string, Element[]> {
+function childrenOf(elements: Json[]): Map<string, Element[]> {
   const map = new Map<string, Element[]>();
   for (const e of elements) {
     if (!e.path.includes('.')) continue;
@@ -75,5 +75,3 @@ export function placeOf(place: Place, element: Element, type: ElementType): Plac
   if (type.code === 'BackboneElement' || type.code === 'Element') return { type: place.type, path: element.path };
   return rootPlace(type.code);
 }
-
-export const isPrimitive = (type: string): boolean => /^[a-z]/.test(type) && type !== 'xhtml' ? true : type === 'xhtml';

@@ -8,18 +8,16 @@ export type Resource = Json & { resourceType: string; id?: string };
 export const GATED_TYPES = ['DocumentReference', 'Binary', 'List', 'Consent', 'AuditEvent'] as const;
 export const DIRECTORY_TYPES = ['Patient', 'Practitioner', 'PractitionerRole', 'Organization', 'RelatedPerson', 'Device'] as const;
 /** T2: definitions, read-only, from the packs and the files of this server. */
-export const DEFINITION_TYPES = ['CapabilityStatement', 'StructureDefinition', 'SearchParameter', 'OperationDefinition', 'ValueSet', 'CodeSystem', 'ConceptMap'] as const;
+const DEFINITION_TYPES = ['CapabilityStatement', 'StructureDefinition', 'SearchParameter', 'OperationDefinition', 'ValueSet', 'CodeSystem', 'ConceptMap'] as const;
 
 export type GatedType = (typeof GATED_TYPES)[number];
 export type DirectoryType = (typeof DIRECTORY_TYPES)[number];
 
 const gated: ReadonlySet<string> = new Set(GATED_TYPES);
-const directory: ReadonlySet<string> = new Set(DIRECTORY_TYPES);
 const definitions: ReadonlySet<string> = new Set(DEFINITION_TYPES);
 
 export const isGated = (type: string): boolean => gated.has(type);
-export const isDirectory = (type: string): boolean => directory.has(type);
-export const isStored = (type: string): boolean => gated.has(type) || directory.has(type);
+export const isStored = (type: string): boolean => gated.has(type) || (DIRECTORY_TYPES as readonly string[]).includes(type);
 export const isDefinition = (type: string): boolean => definitions.has(type);
 
 /** https://hl7.org/fhir/R4/datatypes.html#id */

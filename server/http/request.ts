@@ -24,7 +24,7 @@ export async function collect(stream: Readable, limit: number, what: string): Pr
 const mediaType = (header: string | undefined): string => (header ?? '').split(';')[0].trim().toLowerCase();
 
 /** Throws 406 where the client takes neither JSON nor anything. */
-export function checkAccept(accept: string | undefined, format: string | undefined, binary: boolean): void {
+function checkAccept(accept: string | undefined, format: string | undefined, binary: boolean): void {
   if (format !== undefined) {
     if (!['json', 'application/json', 'application/fhir+json', 'application/fhir json', 'text/json'].includes(format)) throw errors.notAcceptable('Only JSON is offered here (`_format=json`).');
     return;

@@ -62,7 +62,7 @@ function operationRoute(method: string, type: string | undefined, id: string | u
 }
 
 /** Finds the interaction; throws 404 or 405 where there is none. */
-export function routeOf(method: string, path: string, conditional: boolean): Route {
+function routeOf(method: string, path: string, conditional: boolean): Route {
   const parts = path === '' ? [] : path.split('/');
   if (!parts.length) return systemRoute(method);
   const [type, second, third, fourth] = parts;

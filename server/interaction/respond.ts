@@ -2,7 +2,7 @@
 import type { View } from '../access/records.ts';
 import { invalidParameter, outcome } from '../fhir/errors.ts';
 import { etag, parseEtags } from '../fhir/etag.ts';
-import { instant, type Json } from '../fhir/types.ts';
+import type { Json } from '../fhir/types.ts';
 import { structures } from '../fhir/packs.ts';
 import type { Context, Response } from './context.ts';
 
@@ -87,6 +87,4 @@ export function written(ctx: Context, status: number, view: View): Response {
   return { status, headers, location, text: view.text };
 }
 
-export const success = (text: string): Json => outcome([{ severity: 'information', code: 'informational', reason: 'done', text }]);
-
-export { instant };
+const success = (text: string): Json => outcome([{ severity: 'information', code: 'informational', reason: 'done', text }]);

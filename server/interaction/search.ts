@@ -2,7 +2,7 @@
 import { search as run } from '../access/search.ts';
 import type { View } from '../access/records.ts';
 import { outcome, type Issue } from '../fhir/errors.ts';
-import { type Json } from '../fhir/types.ts';
+import type { Json } from '../fhir/types.ts';
 import { compartmentParams, parametersOf, STORED_TYPES } from '../search/registry.ts';
 import * as keys from '../search/keys.ts';
 import { parseQuery, type Query } from '../search/query.ts';

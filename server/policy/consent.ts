@@ -5,7 +5,7 @@ import { asArray, type Json } from '../fhir/types.ts';
 import { all, type Condition, TRUE } from './condition.ts';
 import { A03, A05, ACT_CODE, ACT_REASON, A07, A08, codings, confidentiality, CONFIDENTIALITY, CONSENT_ACTION, CONSENT_SCOPE, G15, LOINC, OWN, purposeCovers, RESOURCE_TYPES } from './vocabulary.ts';
 
-export const CONSENT_KINDS = ['opening', 'opposition', 'closing', 'authorisation', 'block', 'emergency-opposition', 'regulation-opposition'] as const;
+const CONSENT_KINDS = ['opening', 'opposition', 'closing', 'authorisation', 'block', 'emergency-opposition', 'regulation-opposition'] as const;
 export type ConsentKind = (typeof CONSENT_KINDS)[number];
 export const consentProfile = (kind: ConsentKind): string => `${OWN}/StructureDefinition/dmp-consent-${kind}`;
 const KIND_BY_PROFILE = new Map<string, ConsentKind>(CONSENT_KINDS.map((k) => [consentProfile(k), k]));

@@ -8,7 +8,7 @@ const FORM = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]+)\.(\*|read|write|c?r?u?
 const V1: Record<string, string> = { read: 'rs', write: 'cud', '*': 'cruds' };
 
 /** One scope; undefined where it says nothing about resources or is malformed. */
-export function parseScope(scope: string): Grant | undefined {
+function parseScope(scope: string): Grant | undefined {
   const m = FORM.exec(scope);
   if (!m || m[3] === '') return undefined;
   return { level: m[1] as Grant['level'], type: m[2], actions: V1[m[3]] ?? m[3], params: m[4] ? [...new URLSearchParams(m[4])] : [] };

@@ -31,7 +31,7 @@ const OIDS: Record<string, string> = {
 };
 
 /** The one URL of a code system that is also known by its OID. */
-export const systemOf = (system: unknown): string => (typeof system === 'string' ? (OIDS[system] ?? system) : '');
+const systemOf = (system: unknown): string => (typeof system === 'string' ? (OIDS[system] ?? system) : '');
 
 export type Coding = { system: string; code: string };
 

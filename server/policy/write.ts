@@ -147,7 +147,4 @@ export function refuseConsentChange(caller: Caller, before: Json, facts: Facts, 
   return refuse('consent-author', "A patient's Consent is altered by the patient or the representative.");
 }
 
-/** W2: the changes that a published document may undergo. */
-export const UPKEEP_ELEMENTS = ['status', 'securityLabel', 'extension', 'meta'] as const;
-
 export const labelsDiffer = (a: Json, b: Json): boolean => JSON.stringify(labelsOf(a)) !== JSON.stringify(labelsOf(b)) || JSON.stringify(a.securityLabel ?? []) !== JSON.stringify(b.securityLabel ?? []);

@@ -7,7 +7,7 @@ import { and, NONE, not, or, scalar, term } from '../store/plan.ts';
 import type { Plan } from '../store/port.ts';
 import { componentKeys } from './extract.ts';
 import * as keys from './keys.ts';
-import { type Filter, filterOn, split, unescape } from './query.ts';
+import { type Filter, filterOn, split, unescaped } from './query.ts';
 import { type Param, parametersOf } from './registry.ts';
 
 /** What compiling needs from outside; each hop it makes is gated by whoever answers. */
@@ -74,7 +74,7 @@ function updatedPlan(value: string, now: number): Plan {
 }
 
 function tokenPlan(p: string, value: string): Plan {
-  const parts = split(value, '|').map(unescape);
+  const parts = split(value, '|').map(unescaped);
   if (parts.length === 1) return term(keys.codeKey(p, parts[0]));
   const [system, code] = parts;
   if (code === '') return { kind: 'prefix', key: keys.systemPrefix(p, system) };
@@ -82,11 +82,12 @@ function tokenPlan(p: string, value: string): Plan {
 }
 
 function tokenModified(p: string, value: string, modifier: string, r: Resolver): Plan {
-  const text = unescape(value);
-  const parts = split(value, '|').map(unescape);
+  const text = unescaped(value);
+  const parts = split(value, '|').map(unescaped);
   switch (modifier) {
     case 'text': return { kind: 'contains', key: keys.textPrefix(p), text: keys.fold(text) };
-    case 'in': case 'not-in': return or(...r.valueSet(text).map((c) => term(keys.tokenKey(p, c.system, c.code))));
+    // A `code` element carries no system: its binding's codes are met without.
+    case 'in': case 'not-in': return { kind: 'terms', keys: r.valueSet(text).flatMap((c) => [keys.tokenKey(p, c.system, c.code), keys.tokenKey(p, '', c.code)]) };
     case 'of-type':
       if (parts.length !== 3) throw invalidParameter('`:of-type` takes system|code|value.');
       return term(keys.ofTypeKey(p, parts[0], parts[1], parts[2]));
@@ -98,7 +99,7 @@ function tokenModified(p: string, value: string, modifier: string, r: Resolver):
 }
 
 function stringPlan(p: string, code: string, value: string, modifier: string | undefined): Plan {
-  const text = unescape(value);
+  const text = unescaped(value);
   if (modifier === 'exact') return term(keys.exactKey(p, text));
   const folded = code === 'phonetic' ? keys.fold(keys.phonetic(text)) : keys.fold(text);
   if (!folded) return NONE;
@@ -108,8 +109,8 @@ function stringPlan(p: string, code: string, value: string, modifier: string | u
 
 function referencePlan(p: string, param: Param, value: string, modifier: string | undefined, r: Resolver): Plan {
   if (modifier === 'identifier') return tokenPlan(keys.identifierParam(p), value);
-  if (modifier === 'text') return { kind: 'contains', key: keys.textPrefix(p), text: keys.fold(unescape(value)) };
-  const text = unescape(value);
+  if (modifier === 'text') return { kind: 'contains', key: keys.textPrefix(p), text: keys.fold(unescaped(value)) };
+  const text = unescaped(value);
   const local = relativeReference(text, r.base);
   if (local && (modifier === undefined || local.startsWith(`${modifier}/`))) return term(keys.referenceKey(p, local.replace(/\/_history\/.*$/, '')));
   if (ID.test(text)) {
@@ -124,7 +125,7 @@ function referencePlan(p: string, param: Param, value: string, modifier: string 
 const above = (uri: string): string[] => uri.split('/').map((_, i, all) => all.slice(0, i + 1).join('/')).filter((u) => u.length > 0);
 
 function uriPlan(p: string, value: string, modifier: string | undefined): Plan {
-  const text = unescape(value);
+  const text = unescaped(value);
   if (modifier === 'below') return or(term(keys.uriKey(p, text)), { kind: 'prefix', key: keys.uriKey(p, text.endsWith('/') ? text : `${text}/`) });
   if (modifier === 'above') return or(...above(text).map((u) => term(keys.uriKey(p, u))));
   return term(keys.uriKey(p, text));
@@ -133,7 +134,7 @@ function uriPlan(p: string, value: string, modifier: string | undefined): Plan {
 function compositePlan(p: string, param: Param, value: string, r: Resolver): Plan {
   const parts = split(value, '$');
   if (parts.length !== param.components.length) throw invalidParameter(`\`${param.code}\` takes ${param.components.length} values joined by $.`);
-  const options = param.components.map((c, i) => (c.param.type === 'reference' ? referenceKeys(c.param, unescape(parts[i]), r) : tokenKeys(parts[i])));
+  const options = param.components.map((c, i) => (c.param.type === 'reference' ? referenceKeys(c.param, unescaped(parts[i]), r) : tokenKeys(parts[i])));
   let plans: string[][] = [[]];
   for (const o of options) plans = plans.flatMap((head) => o.map((k) => [...head, k]));
   return or(...plans.map((k) => term(keys.compositeKey(p, k))));
@@ -145,7 +146,7 @@ function referenceKeys(param: Param, text: string, r: Resolver): string[] {
 }
 
 function tokenKeys(value: string): string[] {
-  const parts = split(value, '|').map(unescape);
+  const parts = split(value, '|').map(unescaped);
   return parts.length === 1 ? [keys.codeKey('', parts[0])] : [keys.tokenKey('', parts[0], parts[1])];
 }
 

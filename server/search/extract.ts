@@ -96,6 +96,12 @@ function reference(sink: Sink, p: string, code: string, v: unknown, owner: Resou
   sortable(sink, code, local ?? text);
 }
 
+function uri(sink: Sink, p: string, code: string, v: unknown): void {
+  if (typeof v !== 'string') return;
+  addTerm(sink, keys.uriKey(p, v));
+  sortable(sink, code, v);
+}
+
 /** A chain into a contained resource finds its values under the outer parameter (PDSm's authors are contained). */
 function contained(sink: Sink, p: string, inner: Resource, base: string): void {
   for (const param of new Set(parametersOf(inner.resourceType).values())) {
@@ -112,7 +118,7 @@ function one(sink: Sink, p: string, param: Param, v: unknown, owner: Resource, b
     case 'string': return string(sink, p, param.code, v);
     case 'date': return date(sink, p, param.code, v);
     case 'reference': return reference(sink, p, param.code, v, owner, base);
-    case 'uri': if (typeof v === 'string') addTerm(sink, keys.uriKey(p, v)), sortable(sink, param.code, v); return;
+    case 'uri': return uri(sink, p, param.code, v);
     case 'composite': return composite(sink, p, param, v, owner, base);
   }
 }

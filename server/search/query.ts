@@ -56,7 +56,7 @@ export function split(text: string, separator: string): string[] {
   return out;
 }
 
-export const unescape = (text: string): string => text.replace(/\\([\\,$|])/g, '$1');
+export const unescaped = (text: string): string => text.replace(/\\([\\,$|])/g, '$1');
 
 function filter(type: string, name: string, value: string): Filter {
   const values = split(value, ',');
@@ -86,7 +86,7 @@ function chain(name: string, values: string[], param: Param, target: string | un
 function has(name: string, values: string[]): Filter {
   const [, type, code, ...rest] = name.split(':');
   const param = STORED_TYPES.includes(type) ? parametersOf(type).get(code ?? '') : undefined;
-  if (!param || param.type !== 'reference' || rest.length === 0) throw unsupportedParameter(`\`${name}\` is not a reverse chain of the form _has:Type:reference:parameter.`);
+  if (param?.type !== 'reference' || rest.length === 0) throw unsupportedParameter(`\`${name}\` is not a reverse chain of the form _has:Type:reference:parameter.`);
   return { name, values, kind: 'has', type, param, rest: rest.join(':') };
 }
 
@@ -105,7 +105,7 @@ function include(value: string, iterate: boolean): Include {
   if (!STORED_TYPES.includes(type)) throw invalidParameter(`\`${value}\` names no served type to include from.`);
   if (code === '*') return { type, code, iterate, wildcard: true };
   const param = parametersOf(type).get(code ?? '');
-  if (!param || param.type !== 'reference') throw invalidParameter(`\`${value}\` names no reference parameter to include by.`);
+  if (param?.type !== 'reference') throw invalidParameter(`\`${value}\` names no reference parameter to include by.`);
   return { type, code: param.code, target, iterate, wildcard: false };
 }
 

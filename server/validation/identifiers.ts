@@ -12,7 +12,7 @@ const FORM = /^[1-478]\d{4}(\d{2}|2[AB])\d{6}\d{2}$/;
 export const validNin = (value: string): boolean => FORM.test(value) && ninKey(value.slice(0, 13)) === value.slice(13);
 
 /** Luhn's check, which RPPS numbers and FINESS numbers pass. */
-export function luhn(value: string): boolean {
+function luhn(value: string): boolean {
   let sum = 0;
   for (let i = 0; i < value.length; i++) {
     let d = Number(value[value.length - 1 - i]);

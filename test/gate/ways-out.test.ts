@@ -65,7 +65,7 @@ describe('unseen, deleted and never given are one answer with the same bytes', (
 
   it('Binary by id, by range, and by adoption', async () => {
     const binary = hidden.content[0].attachment.url.slice('Binary/'.length);
-    for (const headers of [{}, { Range: 'bytes=0-1' }, { Accept: 'application/fhir+json' }]) expect(shape(await doctor.get(`Binary/${binary}`, headers), binary)).toBe(shape(await doctor.get(`Binary/${never}`, headers), never));
+    for (const headers of ([{}, { Range: 'bytes=0-1' }, { Accept: 'application/fhir+json' }] as Record<string, string>[])) expect(shape(await doctor.get(`Binary/${binary}`, headers), binary)).toBe(shape(await doctor.get(`Binary/${never}`, headers), never));
     const adopt = (id: string) => doctor.post('DocumentReference', documentBody(rec.id, { content: [{ attachment: { contentType: 'text/plain', url: `Binary/${id}` } }] }));
     expect(shape(await adopt(binary), binary)).toBe(shape(await adopt(never), never));
   });

@@ -139,7 +139,7 @@ describe.each(stores)('the store on %s', (_name, open) => {
     fc.subarray(['r0', 'r1', 'r2', 'r3']).map((ids): Plan => ({ kind: 'ids', ids })),
   );
   const plans = fc.letrec<{ p: Plan }>((tie) => ({ p: fc.oneof({ maxDepth: 3 }, atom, fc.array(tie('p'), { maxLength: 3 }).map((x) => and(...x)), fc.array(tie('p'), { maxLength: 3 }).map((x) => or(...x)), tie('p').map(not)) })).p;
-  const entriesArb = fc.record({ terms: fc.subarray(keysOf), ranges: fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 4 })).map(([lo, w]) => ({ p: 'd', lo, hi: lo + w })), { maxLength: 2 }), sorts: fc.constantFrom({}, { k: ['a', 'b'] as [string, string] }, { k: ['c', 'c'] as [string, string] }) });
+  const entriesArb = fc.record({ terms: fc.subarray(keysOf), ranges: fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 4 })).map(([lo, w]) => ({ p: 'd', lo, hi: lo + w })), { maxLength: 2 }), sorts: fc.constantFrom<Entries['sorts']>({}, { k: ['a', 'b'] as [string, string] }, { k: ['c', 'c'] as [string, string] }) });
   const rowArb = fc.record({ entries: entriesArb, conf: fc.integer({ min: 0, max: 2 }), opens: fc.constantFrom('', ',10,', ',10,21,'), depositor: fc.constantFrom(null, 'Practitioner/1', 'Practitioner/2'), date: fc.integer({ min: 0, max: 3 }) });
 
   it('selects what a plan means, pages without loss or repetition, in every order (property)', async () => {

@@ -36,7 +36,7 @@ export type Siblings = Map<string, Change>;
 export const noEffect = (row: Row): Effect => ({ ops: [], claim: [], release: [], epochs: new Map(), row, unchanged: true, erase: [] });
 
 /** The resource with id and meta as the server sets them; JSON text in FHIR's usual order. */
-export function printed(resource: Resource, id: string, version: number, updated: number): string {
+function printed(resource: Resource, id: string, version: number, updated: number): string {
   const { resourceType, id: _id, meta, ...rest } = resource;
   return JSON.stringify({ resourceType, id, meta: { ...(meta ?? {}), versionId: String(version), lastUpdated: instant(updated) }, ...rest });
 }

@@ -35,7 +35,7 @@ export async function inspect(records: Records, info: ContentInfo, contentType: 
   await records.deps.inspect?.({ key: info.key, contentType, size: info.size });
 }
 
-export async function readAll(stream: Readable): Promise<Buffer> {
+async function readAll(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const c of stream) chunks.push(c as Buffer);
   return Buffer.concat(chunks);

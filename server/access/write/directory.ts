@@ -12,7 +12,7 @@ import { type Change, type Effect, putOf, tombstone } from './change.ts';
 const INS = new Set(['urn:oid:1.2.250.1.213.1.4.8', 'urn:oid:1.2.250.1.213.1.4.9', 'urn:oid:1.2.250.1.213.1.4.10', 'urn:oid:1.2.250.1.213.1.4.11']);
 
 /** Identifiers that name one resource only. */
-export function uniqueKeys(resource: Resource): string[] {
+function uniqueKeys(resource: Resource): string[] {
   const out: string[] = [];
   for (const i of asArray<Json>(resource.identifier)) {
     const value = String(i?.value ?? '');

@@ -11,7 +11,7 @@ import type { Records } from '../records.ts';
 import type { Change, Effect, Siblings } from './change.ts';
 import { checkGatedReferences } from './references.ts';
 
-export const FOREIGN = { system: `${OWN}/CodeSystem/dmp-trail`, code: 'external' };
+const FOREIGN = { system: `${OWN}/CodeSystem/dmp-trail`, code: 'external' };
 
 async function concerned(records: Records, event: Json): Promise<string | null> {
   const patients = new Set(asArray<Json>(event.entity).map((e) => relativeReference(e.what?.reference, records.deps.base)).filter((r): r is string => r?.startsWith('Patient/') ?? false));

@@ -15,12 +15,12 @@ export type Committing = { client: MongoClient; names: Names; process: string; t
 const isDuplicate = (e: unknown): boolean => e instanceof MongoServerError && e.code === 11000;
 
 /** A resource as a database administrator can query it, and its text as it is sent. */
-export function documentOf(put: Put): Document {
+function documentOf(put: Put): Document {
   const { row, entries } = put;
   return { _id: `${row.type}/${row.id}`, type: row.type, id: row.id, version: row.version, updated: row.updated, deleted: row.deleted, method: row.method, text: row.text, s: row.scalars, terms: row.deleted ? [] : entries.terms, ranges: row.deleted ? [] : entries.ranges, sorts: row.deleted ? {} : entries.sorts };
 }
 
-export const versionOf = (row: Row): Document => ({ _id: `${row.type}/${row.id}/${row.version}`, type: row.type, id: row.id, version: row.version, updated: row.updated, deleted: row.deleted, method: row.method, text: row.text });
+const versionOf = (row: Row): Document => ({ _id: `${row.type}/${row.id}/${row.version}`, type: row.type, id: row.id, version: row.version, updated: row.updated, deleted: row.deleted, method: row.method, text: row.text });
 
 const auditOf = (a: AuditRow, process: string, seq: number): Document => ({ _id: a.id, id: a.id, process, seq, s: { patient: a.patient, date: a.date }, updated: a.date, terms: a.terms, text: a.text, sealed: false });
 
@@ -74,7 +74,7 @@ async function giveBack(taken: Claimed): Promise<void> {
 }
 
 /** Makes what was committed current; may be run again. */
-export async function rollForward(names: Names, j: Journal, session?: ClientSession): Promise<void> {
+async function rollForward(names: Names, j: Journal, session?: ClientSession): Promise<void> {
   if (j.audit.length) await insertAll(names.audit, j.audit, session);
   if (j.notices.length) await insertAll(names.notice, j.notices, session);
   for (const p of j.puts) {

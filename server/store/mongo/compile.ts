@@ -2,13 +2,13 @@
 import type { Filter, Document } from 'mongodb';
 import type { Plan } from '../port.ts';
 
-const escape = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const escaped = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const OPS = { le: '$lte', ge: '$gte', lt: '$lt', gt: '$gt' } as const;
 
 function scalar(plan: Extract<Plan, { kind: 'scalar' }>): Filter<Document> {
   const field = plan.field === 'updated' ? 'updated' : `s.${plan.field}`;
   if (plan.op === 'eq') return { [field]: plan.value };
-  if (plan.op === 'has') return { [field]: { $regex: `,${escape(String(plan.value))},` } };
+  if (plan.op === 'has') return { [field]: { $regex: `,${escaped(String(plan.value))},` } };
   return { [field]: { [OPS[plan.op]]: plan.value } };
 }
 
@@ -34,8 +34,8 @@ export function filterOf(plan: Plan): Filter<Document> {
     case 'not': return { $nor: [filterOf(plan.of)] };
     case 'term': return { terms: plan.key };
     case 'terms': return { terms: { $in: plan.keys } };
-    case 'prefix': return { terms: { $regex: `^${escape(plan.key)}` } };
-    case 'contains': return { terms: { $regex: `^${escape(plan.key)}.*${escape(plan.text)}`, $options: 's' } };
+    case 'prefix': return { terms: { $regex: `^${escaped(plan.key)}` } };
+    case 'contains': return { terms: { $regex: `^${escaped(plan.key)}.*${escaped(plan.text)}`, $options: 's' } };
     case 'range': return range(plan);
     case 'ids': return { id: { $in: plan.ids } };
     case 'scalar': return scalar(plan);

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Db, GridFSBucket, ObjectId } from 'mongodb';
+import { type Db, GridFSBucket, type ObjectId } from 'mongodb';
 import type { ContentInfo, Store } from '../port.ts';
 import { Unavailable } from '../port.ts';
 

@@ -87,7 +87,7 @@ function auditDate(plan: Extract<Plan, { kind: 'range' }>, bind: Bind[]): string
 }
 
 /** The expression that a sort orders by. */
-export function sortExpression(s: Sort, inline: boolean): string {
+function sortExpression(s: Sort, inline: boolean): string {
   if (s.by === 'date' || s.by === 'id') return `r.${s.by}`;
   if (s.by === 'updated') return inline ? 'r.date' : 'r.updated';
   return `COALESCE((SELECT json_extract(b.entries, '$.sorts."${s.by.replace(/[^A-Za-z0-9_-]/g, '')}"[${s.desc ? 1 : 0}]') FROM body b WHERE b.rid = r.rid), '')`;

@@ -8,9 +8,9 @@ import { Committer } from './committer.ts';
 import { scanSql, searchSql } from './compile.ts';
 import { fileContent } from './content.ts';
 import { SCHEMA, VERSION } from './schema.ts';
+import type { Statements } from './statements.ts';
 import { sqliteTrail } from './trail.ts';
 
-export type Statements = (sql: string) => StatementSyncInstance;
 type Raw = Record<string, any>;
 
 const RES_COLUMNS = ['type', 'id', 'version', 'updated', 'deleted', 'method', ...SCALAR_NAMES];

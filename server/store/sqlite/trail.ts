@@ -1,7 +1,7 @@
 // The trail's raw side on SQLite: one table, chains by process.
 import type { AuditSlice, Seal, TrailStore } from '../port.ts';
 import type { Committer } from './committer.ts';
-import type { Statements } from './store.ts';
+import type { Statements } from './statements.ts';
 
 export function sqliteTrail(statement: Statements, committer: Committer): TrailStore {
   return {
