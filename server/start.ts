@@ -39,7 +39,7 @@ const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
 export async function openStore(config: Config, processName: string): Promise<Store> {
   if (!config.mongoUrl) return sqliteStore(config.dataDir, processName);
   const { mongoStore } = await import('./store/mongo/store.ts');
-  return mongoStore(config.mongoUrl, processName, { acceptStandalone: config.mongoStandalone });
+  return mongoStore(config.mongoUrl, processName, { acceptStandalone: config.mongoStandalone, queryMs: config.limits.query });
 }
 
 async function cursorKey(store: Store): Promise<Buffer> {
@@ -51,7 +51,7 @@ async function cursorKey(store: Store): Promise<Buffer> {
   return Buffer.from(key, 'base64');
 }
 
-async function makeDeps(config: Config, store: Store, world: World): Promise<Deps> {
+export async function makeDeps(config: Config, store: Store, world: World): Promise<Deps> {
   const folder = join(ROOT, 'terminology');
   return {
     store, world, base: config.base,
@@ -63,7 +63,7 @@ async function makeDeps(config: Config, store: Store, world: World): Promise<Dep
 
 const version: string = data(ROOT, 'package.json').version;
 
-function makeServices(config: Config, deps: Deps, smart: ReturnType<typeof smartEndpoints>, started: number): Services {
+export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeof smartEndpoints>, started: number): Services {
   const definitions = definitionsFrom();
   const options = { base: config.base, version, started, profiles: definitions.supportedProfiles, smart, open: deps.open };
   const capabilities = () => capabilityStatement(options);

@@ -10,6 +10,7 @@ import { ALL, and, matches, NONE, or } from '../store/plan.ts';
 import type { AuditRow, Plan, Row } from '../store/port.ts';
 import type { Ask, Deps } from './deps.ts';
 import { Gate } from './gate.ts';
+import { emergencyNotices } from './notices.ts';
 import { type Notes, newNotes } from './notes.ts';
 import { type View, viewOf } from './views.ts';
 
@@ -43,9 +44,10 @@ export class Records {
     return row.deleted ? { state: 'deleted', row } : { state: 'present' };
   }
 
-  /** Makes events durable by themselves. */
+  /** Makes events durable by themselves; each use of an emergency mode puts its notices into the outbox with them (C6). */
   async keep(audit: AuditRow[]): Promise<void> {
-    await this.deps.store.commit({ ops: [], audit });
+    const notices = await emergencyNotices(this.gate, [...this.notes.patients]);
+    await this.deps.store.commit({ ops: [], audit, ...(notices.length ? { notices } : {}) });
   }
 
   /** Throws 403 where no scope covers the action on the type at all. */

@@ -1,5 +1,6 @@
 // What a caller is shown of a resource that they may see: references to what is unseen left out (S1, S3, S9).
 import { createHash } from 'node:crypto';
+import { interval } from '../fhir/dates.ts';
 import { asArray, instant, type Json, type Resource } from '../fhir/types.ts';
 import { relativeReference } from '../fhir/reference.ts';
 import { and } from '../store/plan.ts';
@@ -98,7 +99,7 @@ export async function listView(gate: Gate, row: Row): Promise<View | undefined> 
   const updated = Math.max(...dates);
   const version = createHash('sha256').update(JSON.stringify({ ...view, meta: { ...list.meta, versionId: '', lastUpdated: '' } })).digest('hex').slice(0, 16);
   view.meta = { ...list.meta, versionId: version, lastUpdated: instant(updated) };
-  return { type: 'List', id: row.id, version, updated, date: partial ? updated : row.scalars.date, text: JSON.stringify(view), row };
+  return { type: 'List', id: row.id, version, updated, date: interval(view.date)?.lo ?? updated, text: JSON.stringify(view), row };
 }
 
 /** S9: entities about documents hidden from the reader are removed, and query texts that name one. */

@@ -140,6 +140,8 @@ describe("the record's life", () => {
     const regulation = await s.as(callers.professional('dr-samu', { mode: 'centre_15' }));
     const count = async (c: Client) => (await c.get(`DocumentReference?patient=${rec.id}`)).body.total;
     expect([await count(glass), await count(regulation)]).toEqual([1, 1]);
+    const notices = (await s.running.deps.store.notices(1_000)).filter((n) => n.patient === rec.id).map((n) => JSON.parse(n.text));
+    expect(notices.map((n) => [n.mode, n.reason, n.to])).toEqual([['bris_de_glace', 'patient inconscient', [`Patient/${rec.id}`]], ['centre_15', undefined, [`Patient/${rec.id}`]]]);
     await rec.consent('emergency-opposition');
     expect([await count(glass), await count(regulation)]).toEqual([0, 1]);
     await rec.consent('regulation-opposition');

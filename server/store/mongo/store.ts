@@ -78,12 +78,13 @@ function trailOf(n: Names, db: { seal: any }): TrailStore {
 }
 
 /** Connects, prepares indexes, repairs what a crash left. `process` names this process's audit chain. */
-export async function mongoStore(url: string, process: string, options: { acceptStandalone: boolean }): Promise<Store> {
+export async function mongoStore(url: string, process: string, options: { acceptStandalone: boolean; /** Longest query, ms. */ queryMs?: number }): Promise<Store> {
   const client = new MongoClient(url, { readPreference: 'primary', serverSelectionTimeoutMS: 5_000, socketTimeoutMS: 30_000, maxPoolSize: 32 });
   await client.connect();
   const db = client.db();
   const names = collections(db);
   const admin = client.db('admin');
+  const queryMs = options.queryMs ?? 5_000;
   const hello = await admin.command({ hello: 1 }).catch(() => admin.command({ isMaster: 1 }));
   const transactions = Boolean(hello.setName || hello.msg === 'isdbgrid');
   if (!transactions && !options.acceptStandalone) {
@@ -118,9 +119,9 @@ export async function mongoStore(url: string, process: string, options: { accept
       const sort: Record<string, 1 | -1> = {};
       for (const s of search.sort) sort[FIELD[s.by]] = s.desc ? -1 : 1;
       sort.id ??= (search.sort[0]?.desc ?? true) ? -1 : 1;
-      return (await collection.find({ $and: [own, keysetFilter(search)] }).sort(sort).limit(search.limit).toArray()).map(found);
+      return (await collection.find({ $and: [own, keysetFilter(search)] }).sort(sort).limit(search.limit).maxTimeMS(queryMs).toArray()).map(found);
     }
-    const all = (await collection.find(own).limit(SORTED_HERE).toArray()).map(found);
+    const all = (await collection.find(own).limit(SORTED_HERE).maxTimeMS(queryMs).toArray()).map(found);
     const sorted = all.sort((a, b) => compareKeys(search, a.keys, b.keys));
     const { after } = search;
     return (after ? sorted.filter((f) => compareKeys(search, after, f.keys) < 0) : sorted).slice(0, search.limit);
