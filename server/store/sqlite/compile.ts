@@ -117,37 +117,58 @@ function keyset(search: Search, inline: boolean, bind: Bind[]): string {
 const from = (type: string): { table: string; place: Place; base: string } =>
   type === 'AuditEvent' ? { table: 'audit r', place: 'inline', base: '1' } : { table: 'res r', place: 'table', base: 'r.deleted = 0' };
 
+/** What narrows a search most: the planner, left alone, would rather walk a whole type in the order asked for. */
+type Driver = 'patient' | 'ids' | 'terms' | 'scan';
+
+function driverOf(plan: Plan): Driver {
+  if (typeof pinned(plan, 'patient') === 'string') return 'patient';
+  const parts = plan.kind === 'and' ? plan.of : [plan];
+  if (parts.some((p) => p.kind === 'ids')) return 'ids';
+  const narrow = parts.some((p) => p.kind === 'term' || p.kind === 'terms' || p.kind === 'prefix' || p.kind === 'contains');
+  return narrow || typeof pinned(plan, 'chain') === 'string' || typeof pinned(plan, 'bound') === 'string' ? 'terms' : 'scan';
+}
+
+/** The type's condition; a leading + keeps its indexes out where something narrower drives. */
+const typeSql = (driver: Driver): string => (driver === 'terms' ? '+r.type = ?' : 'r.type = ?');
+
 /** A page of a search: row columns, then sort keys `k0…`, ordered. */
 export function searchSql(search: Search): Compiled {
   const { table, place, base } = from(search.type);
   const inline = place === 'inline';
   const bind: Bind[] = [];
   const keys = search.sort.map((s, i) => `${sortExpression(s, inline)} AS k${i}`).join(', ');
-  const driving = pinned(search.plan, 'patient') === undefined;
+  const driver = inline ? 'scan' : driverOf(search.plan);
+  const driving = driver === 'terms';
   const where = [base];
   if (!inline) {
-    where.push('r.type = ?');
+    where.push(typeSql(driver));
     bind.push(search.type);
   }
   where.push(patientHint(search.plan), condition(search.plan, place, bind, driving), keyset(search, inline, bind));
-  const order = [...search.sort.map((s, i) => `k${i} ${s.desc ? 'DESC' : 'ASC'}`), `r.id ${(search.sort[0]?.desc ?? true) ? 'DESC' : 'ASC'}`].join(', ');
+  const byDate = search.sort[0]?.by === 'date';
+  const kept = inline || driver === 'scan' || (driver === 'patient' && byDate) ? '' : '+';
+  const order = [...search.sort.map((s, i) => `${kept}${s.by === 'date' || s.by === 'id' ? sortExpression(s, inline) : `k${i}`} ${s.desc ? 'DESC' : 'ASC'}`), `${kept}r.id ${(search.sort[0]?.desc ?? true) ? 'DESC' : 'ASC'}`].join(', ');
   bind.push(search.limit);
   const text = inline ? 'r.text' : '(SELECT text FROM body WHERE body.rid = r.rid) AS text';
   return { sql: `SELECT r.*, ${text}${keys ? `, ${keys}` : ''} FROM ${table} WHERE ${where.join(' AND ')} ORDER BY ${order} LIMIT ?`, bind };
 }
 
-/** Lets the planner take the partial index on patient. */
-const patientHint = (plan: Plan): string => (typeof pinned(plan, 'patient') === 'string' ? 'r.patient IS NOT NULL' : '1');
+/** Lets the planner take the partial indexes: IS does not tell it that NULL is out. */
+function patientHint(plan: Plan): string {
+  const fields = (['patient', 'chain', 'bound'] as const).filter((f) => typeof pinned(plan, f) === 'string');
+  return fields.length ? fields.map((f) => `r.${f} IS NOT NULL`).join(' AND ') : '1';
+}
 
 /** `what` of all matches: a count, or ids. */
 export function scanSql(type: string, plan: Plan, what: string, deleted = false): Compiled {
   const { table, place, base } = from(type);
   const bind: Bind[] = [];
   const where = [deleted ? '1' : base];
+  const driver = place === 'inline' ? 'scan' : driverOf(plan);
   if (place !== 'inline') {
-    where.push('r.type = ?');
+    where.push(typeSql(driver));
     bind.push(type);
   }
-  where.push(patientHint(plan), condition(plan, place, bind, pinned(plan, 'patient') === undefined));
+  where.push(patientHint(plan), condition(plan, place, bind, driver === 'terms'));
   return { sql: `SELECT ${what} FROM ${table} WHERE ${where.join(' AND ')}`, bind };
 }
