@@ -188,7 +188,7 @@ export async function interference(runs: number, tamper?: (b: World) => void): P
         const difference = await play(a, b, `p${n++}`, s);
         if (difference) throw new Error(`step ${difference.step}: ${difference.call.method} ${difference.call.path}?${new URLSearchParams(difference.call.query ?? [])}\nA ${difference.a.slice(0, 1500)}\nB ${difference.b.slice(0, 1500)}`);
       }),
-      { numRuns: runs },
+      { numRuns: runs, seed: Number(process.env.NONINTERFERENCE_SEED ?? 20261122) },
     );
   } finally {
     await close(a);
