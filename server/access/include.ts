@@ -56,13 +56,17 @@ async function back(records: Records, views: View[], inc: Include, patient: stri
     if (plan.kind === 'none') continue;
     const found = await deps.store.search({ type, plan, sort: [{ by: 'date', desc: true }], limit: MAX_INCLUDED + 1 });
     if (found.length > MAX_INCLUDED) throw errors.tooCostly(`More than ${MAX_INCLUDED} resources would be included; narrow the search.`);
+    const own: View[] = [];
     for (const f of found) {
       const view = type === 'List' ? await listView(gate, f.row) : await viewOf(gate, f.row);
       const decision = view && (await records.visible(f.row));
       if (!view || !decision || !stillRefers(records, view, params.map((p) => p.code), views)) continue;
       records.notes.shown(f.row, decision);
-      out.push(view);
+      own.push(view);
     }
+    // A List's stored date may be younger than the caller's view of it: order by what is shown (S3).
+    if (type === 'List') own.sort((a, b) => b.date - a.date || (a.id < b.id ? 1 : -1));
+    out.push(...own);
   }
   return out;
 }

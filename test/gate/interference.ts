@@ -23,7 +23,7 @@ const LABEL = (code: string): Json => ({ coding: [{ system: 'https://mos.esante.
 
 export type World = { store: Store; services: Services; deps: Deps; folder: string; clock: { now: number; prefix: string; ordinal: number } };
 
-export async function world(): Promise<World> {
+async function world(): Promise<World> {
   const folder = temporaryFolder();
   const clock = { now: Date.parse('2026-05-01T00:00:00Z'), prefix: 'seed', ordinal: 0 };
   const store = sqliteStore(folder, 'w');
@@ -36,7 +36,7 @@ export async function world(): Promise<World> {
   return w;
 }
 
-export async function close(w: World): Promise<void> {
+async function close(w: World): Promise<void> {
   await w.store.close();
   rmSync(w.folder, { recursive: true, force: true });
 }
@@ -44,7 +44,7 @@ export async function close(w: World): Promise<void> {
 export type Call = { caller: Caller; method: string; path: string; query?: [string, string][]; body?: unknown; headers?: Record<string, string> };
 
 /** Runs a request; ids come from its number and their ordinal in it. */
-export async function ask(w: World, number: string, at: number, c: Call): Promise<string> {
+async function ask(w: World, number: string, at: number, c: Call): Promise<string> {
   w.clock.now = at;
   w.clock.prefix = number;
   w.clock.ordinal = 0;
@@ -76,7 +76,7 @@ export type Sequence = { hidden: Hidden[][]; steps: Step[] };
 
 const READS = ['read', 'vread', 'history', 'search', 'count', 'page', 'sorted', 'include', 'revinclude', 'relatesto', 'relation', 'identifier', 'byid', 'compartment', 'lists', 'list', 'consents', 'binary', 'batch', 'status', 'events', 'missing', 'chain'] as const;
 const WRITES = ['deposit', 'replay', 'replace', 'patch', 'put', 'delete', 'conditional-create', 'conditional-delete', 'make-list'] as const;
-export const sequences: fc.Arbitrary<Sequence> = fc.record({
+const sequences: fc.Arbitrary<Sequence> = fc.record({
   steps: fc.array(fc.record({ what: fc.constantFrom<string>(...READS, ...WRITES), n: fc.nat(5) }), { minLength: 8, maxLength: 10 }),
   hidden: fc.array(fc.array(fc.record({ kind: fc.constantFrom('deposit', 'deposit', 'relates', 'list', 'relabel', 'delete', 'consent') as fc.Arbitrary<Hidden['kind']>, n: fc.nat(5) }), { maxLength: 2 }), { minLength: 10, maxLength: 10 }),
 });
@@ -150,7 +150,7 @@ async function hide(b: World, p: string, number: string, at: number, h: Hidden, 
 }
 
 /** Plays a sequence in both worlds; answers the first step whose answers differ. */
-export async function play(a: World, b: World, p: string, s: Sequence): Promise<{ step: number; call: Call; a: string; b: string } | undefined> {
+async function play(a: World, b: World, p: string, s: Sequence): Promise<{ step: number; call: Call; a: string; b: string } | undefined> {
   let at = Date.parse('2026-05-01T00:00:00Z');
   const both = async (n: string, c: Call): Promise<[string, string]> => [await ask(a, n, at, c), await ask(b, n, at, c)];
   await both(`${p}-s0`, { caller: callers.registry, method: 'PUT', path: `Patient/${p}`, body: { resourceType: 'Patient', id: p, birthDate: '1970-01-01' } });
