@@ -58,6 +58,8 @@ export function createApp(d: AppDeps): Express {
   const { services, log } = d;
   const { settings } = services;
   const basePath = new URL(settings.base).pathname.replace(/\/$/, '');
+  const { origin } = new URL(settings.base);
+  const plain = new Set(['/.well-known/smart-configuration', '/.well-known/openid-configuration', '/metadata'].map((p) => basePath + p));
   const limit = rateLimiter(settings.limits.rate, () => Date.now());
   const app = express();
   app.disable('x-powered-by');
@@ -74,6 +76,23 @@ export function createApp(d: AppDeps): Express {
     if (typeof trace === 'string' && /^[0-9a-f-]{55}$/.test(trace)) res.setHeader('traceparent', trace);
     res.on('close', () => log.info({ requestId: id, trace: res.getHeader('traceparent'), method: req.method, route: routeName(req.path, basePath), status: res.statusCode, ms: Number((process.hrtime.bigint() - res.locals.started) / 10_000n) / 100 }, 'request'));
     if (!cors(req, res)) next();
+  });
+
+  // FHIR before all else: what it does not answer falls through to the few plain routes below.
+  app.use(async (req, res, next) => {
+    const path = req.path;
+    if (!(path === basePath || path.startsWith(`${basePath}/`)) || plain.has(path)) return next();
+    const how = howOf(req, settings.open);
+    if (req.url.length > settings.limits.url) return sendError(res, errors.uriTooLong(), how);
+    const trusted = req.ip !== req.socket.remoteAddress;
+    const requestId = res.locals.requestId as string;
+    const caller = await authenticate(d, req, `${origin}${path}`, requestId, trusted);
+    limit(caller.client ?? caller.ref);
+    const at = req.url.indexOf('?');
+    const request = await toRequest(req, safeDecode(path.slice(basePath.length).replace(/^\/|\/$/g, '')), at < 0 ? '' : req.url.slice(at + 1), settings.limits);
+    const wish = req.headers['dmp-patient-request'];
+    const ask = { caller, requestId, now: settings.world.now(), remote: req.ip, ...(typeof wish === 'string' && wish.length > 2 ? { patientRequest: wish.slice(0, 200) } : {}) };
+    await send(res, await dispatch(services, ask, request), how);
   });
 
   app.get('/livez', (_req, res) => void res.json({ status: 'alive' }));
@@ -100,21 +119,7 @@ export function createApp(d: AppDeps): Express {
   app.get(`${basePath}/.well-known/openid-configuration`, wellKnown);
   app.get(`${basePath}/metadata`, (req, res) => send(res, { status: 200, headers: {}, resource: services.capabilities() }, howOf(req, settings.open)));
 
-  app.use(async (req, res) => {
-    const how = howOf(req, settings.open);
-    if (req.url.length > settings.limits.url) return sendError(res, errors.uriTooLong(), how);
-    if (!(req.path === basePath || req.path.startsWith(`${basePath}/`))) return sendError(res, errors.unknownRoute(req.path.slice(0, 100)), how);
-    const trusted = req.ip !== req.socket.remoteAddress;
-    const requestId = res.locals.requestId as string;
-    const caller = await authenticate(d, req, requestId, trusted);
-    limit(caller.client ?? caller.ref);
-    const path = safeDecode(req.path.slice(basePath.length).replace(/^\/|\/$/g, ''));
-    const at = req.url.indexOf('?');
-    const request = await toRequest(req, path, at < 0 ? '' : req.url.slice(at + 1), settings.limits);
-    const wish = req.headers['dmp-patient-request'];
-    const ask = { caller, requestId, now: settings.world.now(), remote: req.ip, ...(typeof wish === 'string' && wish.length > 2 ? { patientRequest: wish.slice(0, 200) } : {}) };
-    await send(res, await dispatch(services, ask, request), how);
-  });
+  app.use((req, res) => sendError(res, errors.unknownRoute(req.path.slice(0, 100)), howOf(req, settings.open)));
 
   // The one error handler.
   app.use((err: unknown, req: HttpRequest, res: HttpResponse, _next: express.NextFunction) => {
@@ -127,10 +132,10 @@ export function createApp(d: AppDeps): Express {
 }
 
 /** A refused token leaves its event too; an audit that cannot be written refuses the request. */
-async function authenticate(d: AppDeps, req: HttpRequest, requestId: string, trusted: boolean) {
+async function authenticate(d: AppDeps, req: HttpRequest, url: string, requestId: string, trusted: boolean) {
   const { settings } = d.services;
   try {
-    return await d.verifier.verify({ authorization: req.headers.authorization, dpop: req.headers.dpop as string | undefined, method: req.method, url: `${new URL(settings.base).origin}${req.path}`, certificate: certificateOf(req, trusted) });
+    return await d.verifier.verify({ authorization: req.headers.authorization, dpop: req.headers.dpop as string | undefined, method: req.method, url, certificate: certificateOf(req, trusted) });
   } catch (e) {
     if (e instanceof errors.FhirError && e.status === 401) {
       const row = securityEvent({ code: '110114', display: 'User Authentication', subtype: '110122' }, { code: '8', text: 'unauthenticated' }, { now: settings.world.now(), requestId, remote: req.ip }, auditContext(settings));

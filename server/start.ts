@@ -23,6 +23,7 @@ import { matrixFrom } from './policy/matrix.ts';
 import type { WriteTable } from './policy/write.ts';
 import { securityEvent } from './audit/event.ts';
 import { startSealing } from './audit/seal.ts';
+import { startReindexing } from './access/reindex.ts';
 import { startSweeping } from './access/sweep.ts';
 import type { Store } from './store/port.ts';
 import { sqliteStore } from './store/sqlite/store.ts';
@@ -37,7 +38,7 @@ const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
 
 /** The store that the configuration names. */
 export async function openStore(config: Config, processName: string): Promise<Store> {
-  if (!config.mongoUrl) return sqliteStore(config.dataDir, processName);
+  if (!config.mongoUrl) return sqliteStore(config.dataDir, processName, { queryMs: config.limits.query });
   const { mongoStore } = await import('./store/mongo/store.ts');
   return mongoStore(config.mongoUrl, processName, { acceptStandalone: config.mongoStandalone, queryMs: config.limits.query });
 }
@@ -57,7 +58,7 @@ export async function makeDeps(config: Config, store: Store, world: World): Prom
     store, world, base: config.base,
     book: { matrix: matrixFrom(data(folder, 'matrix-read.json')), admission: data(folder, 'admission.json'), occupationalMedicine: config.occupationalMedicine },
     table: data(folder, 'write-table.json') as WriteTable,
-    limits: config.limits, terms: terminologyOf(config.terminologyDir), open: config.access === 'open', facts: new Map(), cursorKey: await cursorKey(store), site: 'dmp-server',
+    limits: config.limits, terms: terminologyOf(config.terminologyDir), open: config.access === 'open', facts: new Map(), incomplete: new Set(), cursorKey: await cursorKey(store), site: 'dmp-server',
   };
 }
 
@@ -107,12 +108,14 @@ export async function start(config: Config, options: { world?: World; beforeList
   const configHash = createHash('sha256').update(JSON.stringify({ access: config.access, issuers: config.issuers, occupational: config.occupationalMedicine, matrix: deps.book.matrix.version, table: deps.table.version })).digest('hex');
   await lifecycle(deps, '110120', 'Application Start', configHash);
   const sealing = await startSealing({ store, dataDir: config.dataDir, anchor: config.auditAnchor, process: processName, now: world.now, log });
+  const reindexing = await startReindexing(deps, log);
   const sweeping = startSweeping(deps, log);
   const port = await listen(server, config.port, config.host);
   return {
     base: config.base, port, deps, services, log,
     async stop() {
       sweeping.stop();
+      await reindexing.stop();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();

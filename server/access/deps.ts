@@ -39,6 +39,8 @@ export type Deps = {
   open: boolean;
   /** Facts by patient, valid for their epoch only. */
   facts: Map<string, Facts>;
+  /** `Type code` of search parameters whose index entries are being made again (server/access/reindex.ts). */
+  incomplete: Set<string>;
   /** Seals cursors. */
   cursorKey: Buffer;
   /** Names the observer in AuditEvents. */

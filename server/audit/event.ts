@@ -86,6 +86,27 @@ function userAgent(c: Caller, role: string): Json {
   };
 }
 
+/** The agents of an interaction as text and index terms: the same for every request of one token from one place. */
+type Agents = { text: string; terms: string[] };
+const known = new WeakMap<Caller, Map<string, Agents>>();
+
+function agentsOf(input: AuditInput, p: Profile, ctx: AuditContext): Agents {
+  const made = (): Agents => {
+    const agent = agents(input, p, ctx.site, ctx.base);
+    return { text: JSON.stringify(agent), terms: eventTerms({ agent }).terms };
+  };
+  if (!input.caller) return made();
+  let own = known.get(input.caller);
+  if (!own) known.set(input.caller, (own = new Map()));
+  const key = `${p.subtype} ${input.remote} ${ctx.site} ${ctx.base}`;
+  let a = own.get(key);
+  if (!a) {
+    if (own.size > 100) own.clear();
+    own.set(key, (a = made()));
+  }
+  return a;
+}
+
 function agents(input: AuditInput, p: Profile, site: string, base: string): Json[] {
   const c = input.caller;
   const network = { address: input.remote ?? 'unknown', type: '2' };
@@ -121,7 +142,7 @@ function chunks<T>(list: T[], n: number): T[][] {
 /** The profile's name for one patient: those of BALP that have a patient variant. */
 const profileUrl = (name: string, patient: string | null): string => `${BALP}/StructureDefinition/IHE.BasicAudit.${patient === null ? '' : 'Patient'}${name}`;
 
-function rest(input: AuditInput, ctx: AuditContext, patient: string | null, resources: Shown[]): Json {
+function rest(input: AuditInput, patient: string | null, resources: Shown[], site: string): Json {
   const p = PROFILES[input.act.kind];
   const data = resources.flatMap(dataEntities);
   // A Create, Read, Update or Delete that reached nothing names what was asked for.
@@ -141,8 +162,7 @@ function rest(input: AuditInput, ctx: AuditContext, patient: string | null, reso
     recorded: instant(input.now),
     outcome: input.outcome.code,
     ...(input.outcome.text ? { outcomeDesc: input.outcome.text } : {}),
-    agent: agents(input, p, ctx.site, ctx.base),
-    source: { site: ctx.site, observer: { display: ctx.site }, type: [{ system: SOURCE_TYPE, code: '4' }] },
+    source: { site, observer: { display: site }, type: [{ system: SOURCE_TYPE, code: '4' }] },
     entity,
   };
 }
@@ -173,12 +193,14 @@ function authz(input: AuditInput, ctx: AuditContext, r: Refusal): Json {
   };
 }
 
-/** An event with its id, index terms and gate. */
-export function auditRow(event: Json, ctx: AuditContext, patient: string | null, now: number): AuditRow {
+/** An event with its id, index terms and gate. `agents`: those of the interaction, where the event does not hold them itself. */
+export function auditRow(event: Json, ctx: AuditContext, patient: string | null, now: number, agents?: Agents): AuditRow {
   const id = ctx.newId();
   const { resourceType, meta, ...body } = event;
-  const text = JSON.stringify({ resourceType, id, meta: { versionId: '1', lastUpdated: instant(now), ...meta }, ...body });
-  return { id, patient, date: now, text, ...eventTerms(event) };
+  const own = JSON.stringify({ resourceType, id, meta: { versionId: '1', lastUpdated: instant(now), ...meta }, ...body });
+  const text = agents ? `${own.slice(0, -1)},"agent":${agents.text}}` : own;
+  const { terms, docs } = eventTerms(event);
+  return { id, patient, date: now, text, terms: agents ? [...new Set([...terms, ...agents.terms])] : terms, docs };
 }
 
 /** The events of one interaction. */
@@ -186,9 +208,10 @@ export function auditRows(input: AuditInput, ctx: AuditContext): AuditRow[] {
   const rows: AuditRow[] = [];
   const patients: (string | null)[] = [...new Set([...input.patients, ...input.resources.map((r) => r.patient).filter((p): p is string => p !== null)])];
   if (!patients.length) patients.push(null);
+  const own = agentsOf(input, PROFILES[input.act.kind], ctx);
   for (const p of patients) {
-    const own = input.resources.filter((r) => r.patient === p || (r.patient === null && p === patients[0]));
-    for (const part of chunks(own, PER_EVENT)) rows.push(auditRow(rest(input, ctx, p, part), ctx, p, input.now));
+    const about = input.resources.filter((r) => r.patient === p || (r.patient === null && p === patients[0]));
+    for (const part of chunks(about, PER_EVENT)) rows.push(auditRow(rest(input, p, part, ctx.site), ctx, p, input.now, own));
   }
   for (const r of input.refusals) rows.push(auditRow(authz(input, ctx, r), ctx, r.patient, input.now));
   return rows;

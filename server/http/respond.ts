@@ -20,28 +20,23 @@ function bodyText(r: { text?: string; resource?: unknown }, pretty: boolean): st
 }
 
 export async function send(res: ServerResponse, r: Response, how: Sending): Promise<void> {
-  res.statusCode = r.status;
-  for (const [k, v] of Object.entries({ ...BASE_HEADERS, ...r.headers })) res.setHeader(k, v);
-  if (how.open) res.setHeader('Warning', '199 - "ACCESS=open: no consent is evaluated; for benchmarks and conformance suites only"');
+  const headers: Record<string, string | number> = { ...BASE_HEADERS, ...r.headers };
+  if (how.open) headers.Warning = '199 - "ACCESS=open: no consent is evaluated; for benchmarks and conformance suites only"';
   if (r.stream) {
-    if (how.head) {
-      r.stream.destroy();
-      res.end();
-      return;
-    }
-    await pipeline(r.stream, res);
-    return;
-  }
-  const text = r.status === 304 || r.status === 204 ? undefined : bodyText(r, how.pretty);
-  if (text !== undefined && !r.headers['Content-Type']) res.setHeader('Content-Type', FHIR);
-  if (text === undefined) {
-    if (how.head && r.headers['Content-Length']) res.setHeader('Content-Length', r.headers['Content-Length']);
+    res.writeHead(r.status, headers);
+    if (!how.head) return pipeline(r.stream, res);
+    r.stream.destroy();
     res.end();
     return;
   }
-  const bytes = Buffer.from(text, 'utf8');
-  res.setHeader('Content-Length', bytes.length);
-  res.end(how.head ? undefined : bytes);
+  const text = r.status === 304 || r.status === 204 ? undefined : bodyText(r, how.pretty);
+  if (text !== undefined) {
+    headers['Content-Type'] ??= FHIR;
+    headers['Content-Length'] = Buffer.byteLength(text);
+  } else if (!how.head) delete headers['Content-Length'];
+  res.writeHead(r.status, headers);
+  // A string goes out with the headers in one write.
+  res.end(how.head ? undefined : text);
 }
 
 /** An error as an OperationOutcome. */

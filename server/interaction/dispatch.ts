@@ -8,6 +8,7 @@ import { Unavailable } from '../store/port.ts';
 import { batch } from './batch.ts';
 import { createRawBinary, readBinary } from './binary.ts';
 import { auditContext, auditInput, type Context, contextOf, type Request, type Response, type Services } from './context.ts';
+import { failure } from './failure.ts';
 import { definitionRead, definitionSearch } from './definitions.ts';
 import { operations } from './operations.ts';
 import { historyInstance, read, vread } from './read.ts';
@@ -99,8 +100,8 @@ function definitionRoute(method: string, type: string, id: string | undefined, p
 }
 
 const outcomeOf = (e: unknown): { code: '4' | '8'; text: string } => {
-  const status = e instanceof errors.FhirError ? e.status : 500;
-  return { code: status === 403 || status === 401 || status >= 500 ? '8' : '4', text: e instanceof errors.FhirError ? e.reason : 'internal' };
+  const { status, reason } = failure(e);
+  return { code: status === 403 || status === 401 || status >= 500 ? '8' : '4', text: reason };
 };
 
 async function record(ctx: Context, outcome: Parameters<typeof auditInput>[1]): Promise<void> {

@@ -34,6 +34,9 @@ function searchset(path: string, ctx: Context, query: Query, page: Awaited<Retur
   const link = [{ relation: 'self', url: `${ctx.settings.base}/${path}${query.used.length ? `?${encode(query.used)}` : ''}` }];
   if (page.next) link.push({ relation: 'next', url: `${ctx.settings.base}/${path}?${encode([...query.used, ['_cursor', page.next]])}` });
   const issues: Issue[] = query.ignored.map((text) => ({ severity: 'warning', code: 'not-supported', reason: 'unsupported-parameter', text: `${text} It was ignored.` }));
+  for (const f of query.filters) {
+    if ((f.kind === 'param' || f.kind === 'chain') && ctx.settings.incomplete.has(`${query.type} ${f.param.code}`)) issues.push({ severity: 'warning', code: 'incomplete', reason: 'indexing', text: `\`${f.param.code}\` is being indexed; matches may be missing.` });
+  }
   if (page.refusal) {
     const rule = page.refusal.rule === 'blocked' ? 'no-consent' : page.refusal.rule;
     issues.push({ severity: 'information', code: 'suppressed', reason: rule, text: RULE_TEXT[rule] ?? 'The record is not open to this caller.' });

@@ -103,7 +103,9 @@ export type Found = { row: Row; keys: (string | number)[] };
 export type Put = { kind: 'put'; row: Row; entries: Entries; /** The version that stands before: 0 for none. */ expect: number };
 /** Rewrites what is kept beside a resource; no new version. */
 export type Stamp = { kind: 'stamp'; type: string; id: string; scalars: Partial<Scalars> };
-export type Operation = Put | Stamp;
+/** Rewrites the index entries of a version that still stands; no new version. Left undone where another version stands by then. */
+export type Reindex = { kind: 'index'; type: string; id: string; version: number; entries: Entries; scalars: Partial<Scalars> };
+export type Operation = Put | Stamp | Reindex;
 
 export type AuditRow = { id: string; patient: string | null; date: number; text: string; terms: string[]; /** `Type/id` of each resource disclosed. */ docs: string[] };
 
@@ -134,8 +136,11 @@ export class Conflict extends Error {
   }
 }
 
-/** The database cannot be reached or did not answer in time. */
+/** The database cannot be reached. */
 export class Unavailable extends Error {}
+
+/** A query ran past its time limit and was ended. */
+export class TooSlow extends Error {}
 
 export type ContentInfo = { key: string; size: number; sha1: string; sha256: string };
 

@@ -2,13 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { type Document, MongoClient } from 'mongodb';
 import type { AuditSlice, Found, Row, Search, Seal, Store, TrailStore } from '../port.ts';
-import { Conflict, NO_SCALARS, Unavailable } from '../port.ts';
+import { Conflict, NO_SCALARS, TooSlow, Unavailable } from '../port.ts';
 import { type Committing, collections, commitTo, type Names, repair } from './commit.ts';
 import { auditFilterOf, filterOf } from './compile.ts';
 import { gridContent } from './content.ts';
 
 const SCHEMA = 1;
 const REPAIR_EVERY = 15_000;
+const MAX_TIME_EXPIRED = 50;
 /** Sorts that no index serves are made here; so many matches at most. */
 const SORTED_HERE = 20_000;
 
@@ -105,7 +106,7 @@ export async function mongoStore(url: string, process: string, options: { accept
     try {
       return await work();
     } catch (e) {
-      throw e instanceof Conflict || e instanceof Unavailable ? e : new Unavailable(String(e), { cause: e });
+      throw e instanceof Conflict || e instanceof Unavailable ? e : (e as { code?: number }).code === MAX_TIME_EXPIRED ? new TooSlow('query', { cause: e }) : new Unavailable(String(e), { cause: e });
     }
   };
 

@@ -1,6 +1,9 @@
 // Plan → SQL. The atoms only; what they mean was settled above the port.
-import type { Plan, Search, Sort } from '../port.ts';
+import { type Plan, SCALAR_NAMES, type Search, type Sort } from '../port.ts';
 import { pinned } from '../plan.ts';
+
+/** The columns of a row beside its text, as one JSON array (see toRow in store.ts). */
+export const ROW_META = `json_array(${['type', 'id', 'version', 'updated', 'deleted', 'method', ...SCALAR_NAMES].map((c) => `r.${c}`).join(', ')})`;
 
 type Bind = string | number | null;
 export type Compiled = { sql: string; bind: Bind[] };
@@ -52,7 +55,7 @@ function termSql(plan: Extract<Plan, { kind: 'term' | 'prefix' | 'contains' }>, 
   bind.push(plan.key, plan.key + HIGH);
   if (plan.kind === 'prefix') return 'r.rid IN (SELECT rid FROM term WHERE key >= ? AND key < ?)';
   bind.push(plan.key.length + 1, plan.text);
-  return 'r.rid IN (SELECT rid FROM term WHERE key >= ? AND key < ? AND instr(substr(key, ?), ?) > 0)';
+  return 'r.rid IN (SELECT rid FROM term WHERE key >= ? AND key < ? AND in_time() AND instr(substr(key, ?), ?) > 0)';
 }
 
 function condition(plan: Plan, place: Place, bind: Bind[], driving: boolean): string {
@@ -139,7 +142,7 @@ export function searchSql(search: Search): Compiled {
   const keys = search.sort.map((s, i) => `${sortExpression(s, inline)} AS k${i}`).join(', ');
   const driver = inline ? 'scan' : driverOf(search.plan);
   const driving = driver === 'terms';
-  const where = [base];
+  const where = [base, ...(driver === 'scan' ? ['in_time()'] : [])];
   if (!inline) {
     where.push(typeSql(driver));
     bind.push(search.type);
@@ -149,8 +152,8 @@ export function searchSql(search: Search): Compiled {
   const kept = inline || driver === 'scan' || (driver === 'patient' && byDate) ? '' : '+';
   const order = [...search.sort.map((s, i) => `${kept}${s.by === 'date' || s.by === 'id' ? sortExpression(s, inline) : `k${i}`} ${s.desc ? 'DESC' : 'ASC'}`), `${kept}r.id ${(search.sort[0]?.desc ?? true) ? 'DESC' : 'ASC'}`].join(', ');
   bind.push(search.limit);
-  const text = inline ? 'r.text' : '(SELECT text FROM body WHERE body.rid = r.rid) AS text';
-  return { sql: `SELECT r.*, ${text}${keys ? `, ${keys}` : ''} FROM ${table} WHERE ${where.join(' AND ')} ORDER BY ${order} LIMIT ?`, bind };
+  const row = inline ? 'r.*' : `${ROW_META} AS meta, (SELECT text FROM body WHERE body.rid = r.rid) AS text`;
+  return { sql: `SELECT ${row}, r.id AS rowId${keys ? `, ${keys}` : ''} FROM ${table} WHERE ${where.join(' AND ')} ORDER BY ${order} LIMIT ?`, bind };
 }
 
 /** Lets the planner take the partial indexes: IS does not tell it that NULL is out. */
@@ -163,8 +166,8 @@ function patientHint(plan: Plan): string {
 export function scanSql(type: string, plan: Plan, what: string, deleted = false): Compiled {
   const { table, place, base } = from(type);
   const bind: Bind[] = [];
-  const where = [deleted ? '1' : base];
   const driver = place === 'inline' ? 'scan' : driverOf(plan);
+  const where = [deleted ? '1' : base, ...(driver === 'scan' ? ['in_time()'] : [])];
   if (place !== 'inline') {
     where.push(typeSql(driver));
     bind.push(type);

@@ -1,31 +1,63 @@
-// Content as files beside the database: streamed in, synced, named by a random key.
+// Content: small ones stand in the database and become durable in the commit that names them; large ones are files beside it,
+// streamed in, synced, named by a random key.
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, mkdirSync } from 'node:fs';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { ContentInfo, Store } from '../port.ts';
 import { Unavailable } from '../port.ts';
+import type { Committer } from './committer.ts';
+import type { Statements } from './statements.ts';
 
-export function fileContent(folder: string): Store['content'] {
+/** Bytes up to which content stands in the database. */
+const SMALL = 65_536;
+/** Small contents that no commit has named yet are held for this long (ms). */
+const HELD = 600_000;
+
+/** Keys of before schema 2 are bare 32-digit names of files. */
+const isSmall = (key: string): boolean => key.length === 33 && key.startsWith('b');
+
+/** Small contents between their arrival and the commit that names them. */
+export type Pending = {
+  /** Writes a small content inside the running transaction; throws where it is not held any more. */
+  write(key: string): void;
+  /** Lets go of what is durable now. */
+  settle(key: string): void;
+};
+
+type Held = { bytes: Buffer; at: number };
+
+export function sqliteContent(folder: string, statement: Statements, committer: Committer): { content: Store['content']; pending: Pending } {
   mkdirSync(join(folder, 'tmp'), { recursive: true });
   const path = (key: string): string => join(folder, key.slice(0, 2), key);
+  const held = new Map<string, Held>();
 
-  async function put(stream: Readable, max: number): Promise<ContentInfo> {
-    const key = randomBytes(16).toString('hex');
+  const stored = (key: string): Buffer | undefined => {
+    const row = statement('SELECT data FROM blob WHERE key = ?').get(key) as { data: Uint8Array } | undefined;
+    return row && Buffer.from(row.data);
+  };
+
+  function hold(bytes: Buffer): string {
+    const now = Date.now();
+    for (const [k, h] of held) {
+      if (now - h.at < HELD) break;
+      held.delete(k);
+    }
+    const key = `b${randomBytes(16).toString('hex')}`;
+    held.set(key, { bytes, at: now });
+    return key;
+  }
+
+  /** Spills what has come so far, and the rest, into a file. */
+  async function spill(key: string, head: Buffer[], rest: AsyncIterator<Buffer>, seen: (b: Buffer) => void): Promise<void> {
     const temporary = join(folder, 'tmp', key);
-    const sha1 = createHash('sha1');
-    const sha256 = createHash('sha256');
-    let size = 0;
-    const file = await open(temporary, 'wx');
+    const file: FileHandle = await open(temporary, 'wx');
     try {
-      for await (const chunk of stream) {
-        const bytes = chunk as Buffer;
-        size += bytes.length;
-        if (size > max) throw new RangeError('content too large');
-        sha1.update(bytes);
-        sha256.update(bytes);
-        await file.write(bytes);
+      for (const b of head) await file.write(b);
+      for (let n = await rest.next(); !n.done; n = await rest.next()) {
+        seen(n.value);
+        await file.write(n.value);
       }
       await file.sync();
     } catch (e) {
@@ -36,15 +68,47 @@ export function fileContent(folder: string): Store['content'] {
     await file.close();
     mkdirSync(join(folder, key.slice(0, 2)), { recursive: true });
     await rename(temporary, path(key));
+  }
+
+  async function put(stream: Readable, max: number): Promise<ContentInfo> {
+    const sha1 = createHash('sha1');
+    const sha256 = createHash('sha256');
+    let size = 0;
+    const seen = (b: Buffer): void => {
+      size += b.length;
+      if (size > max) throw new RangeError('content too large');
+      sha1.update(b);
+      sha256.update(b);
+    };
+    const head: Buffer[] = [];
+    const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    let more = await pieces.next();
+    for (; !more.done && size <= SMALL; more = await pieces.next()) {
+      seen(more.value);
+      head.push(more.value);
+    }
+    let key: string;
+    if (more.done && size <= SMALL) key = hold(Buffer.concat(head));
+    else {
+      key = `f${randomBytes(16).toString('hex')}`;
+      if (!more.done) {
+        seen(more.value);
+        head.push(more.value);
+      }
+      await spill(key, head, pieces, seen);
+    }
     return { key, size, sha1: sha1.digest('base64'), sha256: sha256.digest('base64') };
   }
 
   async function openContent(key: string, range?: { start: number; end: number }): Promise<Readable> {
-    try {
-      await stat(path(key));
-    } catch (e) {
-      throw new Unavailable(`content missing: ${String(e)}`);
+    if (isSmall(key)) {
+      const bytes = held.get(key)?.bytes ?? stored(key);
+      if (!bytes) throw new Unavailable('content missing');
+      return Readable.from([range ? bytes.subarray(range.start, range.end + 1) : bytes]);
     }
+    await stat(path(key)).catch((e) => {
+      throw new Unavailable(`content missing: ${String(e)}`);
+    });
     return createReadStream(path(key), range ? { start: range.start, end: range.end } : {});
   }
 
@@ -60,12 +124,25 @@ export function fileContent(folder: string): Store['content'] {
   }
 
   return {
-    put,
-    open: openContent,
-    olderThan,
-    async remove(key) {
-      await rm(path(key), { force: true });
-      await rm(join(folder, 'tmp', key), { force: true });
+    pending: {
+      write(key) {
+        if (!isSmall(key)) return;
+        const bytes = held.get(key)?.bytes;
+        if (!bytes) throw new Unavailable('content is not held any more');
+        statement('INSERT OR IGNORE INTO blob VALUES (?, ?)').run(key, bytes);
+      },
+      settle: (key) => void held.delete(key),
+    },
+    content: {
+      put,
+      open: openContent,
+      olderThan,
+      async remove(key) {
+        held.delete(key);
+        if (isSmall(key)) return committer.submit(() => void statement('DELETE FROM blob WHERE key = ?').run(key));
+        await rm(path(key), { force: true });
+        await rm(join(folder, 'tmp', key), { force: true });
+      },
     },
   };
 }

@@ -1,5 +1,11 @@
 // Tables of the embedded store. A change here raises VERSION and adds a migration.
-export const VERSION = 1;
+export const VERSION = 2;
+
+/** What brings a store from one version to the next; tables that are new are made by SCHEMA. */
+export const MIGRATIONS: Record<number, string> = {
+  // 2: small contents in the database. Those of before stay the files that they are.
+  2: '',
+};
 
 const SCALARS = `patient TEXT, date INTEGER NOT NULL, depositor TEXT, depositorOrg TEXT, bySystem INTEGER NOT NULL, maskPs INTEGER NOT NULL,
   invRep INTEGER NOT NULL, hiddenUntil INTEGER NOT NULL, conf INTEGER NOT NULL, opens TEXT NOT NULL, matrix TEXT NOT NULL, chain TEXT,
@@ -20,6 +26,7 @@ CREATE TABLE IF NOT EXISTS history (
   UNIQUE (type, id, version));
 CREATE TABLE IF NOT EXISTS term (key TEXT NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (key, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS range (p TEXT NOT NULL, rid INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, PRIMARY KEY (p, rid, lo, hi)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blob (key TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS uniq (key TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS epoch (patient TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit (

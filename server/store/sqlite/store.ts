@@ -2,12 +2,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSyncInstance } from '@photostructure/sqlite';
-import type { AuditRow, Commit, Found, Operation, Plan, Put, Row, Scalars, Search, Store } from '../port.ts';
-import { Conflict, NO_SCALARS, SCALAR_NAMES, Unavailable } from '../port.ts';
+import type { AuditRow, Commit, Found, Operation, Plan, Put, Reindex, Row, Scalars, Search, Store } from '../port.ts';
+import { Conflict, NO_SCALARS, SCALAR_NAMES, TooSlow, Unavailable } from '../port.ts';
 import { Committer } from './committer.ts';
-import { scanSql, searchSql } from './compile.ts';
-import { fileContent } from './content.ts';
-import { SCHEMA, VERSION } from './schema.ts';
+import { ROW_META, scanSql, searchSql } from './compile.ts';
+import { sqliteContent } from './content.ts';
+import { MIGRATIONS, SCHEMA, VERSION } from './schema.ts';
 import type { Statements } from './statements.ts';
 import { sqliteTrail } from './trail.ts';
 
@@ -18,11 +18,17 @@ const INSERT = `INSERT INTO res (${RES_COLUMNS.join(', ')}) VALUES (${RES_COLUMN
 const UPDATE = `UPDATE res SET ${RES_COLUMNS.slice(2).map((c) => `${c} = ?`).join(', ')} WHERE rid = ?`;
 const SEP = '\u001f';
 
+const contentKey = (row: Row): string => String(row.scalars.content).split(':')[0];
+
+/** A row's columns come as one JSON text: one value across the boundary instead of twenty-four. */
 function toRow(raw: Raw): Row {
+  const m = JSON.parse(raw.meta) as never[];
   const scalars = {} as Record<string, unknown>;
-  for (const n of SCALAR_NAMES) scalars[n] = raw[n] ?? null;
-  return { type: raw.type, id: raw.id, version: raw.version, updated: raw.updated, deleted: raw.deleted === 1, method: raw.method, text: raw.text, scalars: scalars as Scalars };
+  for (let i = 0; i < SCALAR_NAMES.length; i++) scalars[SCALAR_NAMES[i]] = m[6 + i];
+  return { type: m[0], id: m[1], version: m[2], updated: m[3], deleted: (m[4] as number) === 1, method: m[5], text: raw.text, scalars: scalars as Scalars };
 }
+
+const oldToRow = (raw: Raw, scalars: Scalars): Row => ({ type: raw.type, id: raw.id, version: raw.version, updated: raw.updated, deleted: raw.deleted === 1, method: raw.method, text: raw.text, scalars });
 
 const auditToRow = (raw: Raw): Row => ({
   type: 'AuditEvent', id: raw.id, version: 1, updated: raw.date, deleted: false, method: 'POST', text: raw.text,
@@ -32,7 +38,7 @@ const auditToRow = (raw: Raw): Row => ({
 function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
   mkdirSync(folder, { recursive: true });
   const db = new DatabaseSync(join(folder, 'dmp.sqlite'));
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000');
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000');
   const had = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get();
   const version = had ? Number((db.prepare("SELECT value FROM meta WHERE key = 'schema'").get() as Raw | undefined)?.value ?? 0) : VERSION;
   if (version > VERSION) {
@@ -40,6 +46,7 @@ function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
     throw new Error(`The store in ${folder} has schema version ${version}; this server knows ${VERSION}. Use a newer server.`);
   }
   db.exec(SCHEMA);
+  for (let v = version + 1; v <= VERSION; v++) db.exec(MIGRATIONS[v]);
   db.prepare("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").run(String(VERSION));
   const sync = (db.prepare('PRAGMA synchronous').get() as Raw).synchronous;
   if (sync !== 2) throw new Error('SQLite refuses synchronous=FULL');
@@ -48,9 +55,25 @@ function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
   return db;
 }
 
+/** Ends a query that runs for too long: asked of every row that a walk passes, it looks at the clock now and then. */
+function timeLimit(db: InstanceType<typeof DatabaseSync>, ms: number): { begin(): void } {
+  let until = Number.POSITIVE_INFINITY;
+  let calls = 0;
+  db.function('in_time', {}, () => {
+    if ((++calls & 255) === 0 && performance.now() > until) throw new Error('TOO_SLOW');
+    return 1;
+  });
+  return {
+    begin() {
+      until = performance.now() + ms;
+    },
+  };
+}
+
 /** Opens (and makes) the embedded store in a folder. `process` names this process's audit chain. */
-export function sqliteStore(folder: string, process: string): Store {
+export function sqliteStore(folder: string, process: string, options: { /** Longest query, ms. */ queryMs?: number } = {}): Store {
   const db = openDatabase(folder);
+  const limit = timeLimit(db, options.queryMs ?? 5_000);
   const prepared = new Map<string, StatementSyncInstance>();
   const statement: Statements = (sql) => {
     let s = prepared.get(sql);
@@ -67,23 +90,25 @@ export function sqliteStore(folder: string, process: string): Store {
     try {
       return Promise.resolve(f());
     } catch (e) {
-      return Promise.reject(e instanceof Conflict ? e : new Unavailable(String(e), { cause: e }));
+      return Promise.reject(e instanceof Conflict ? e : String(e).includes('TOO_SLOW') ? new TooSlow('query', { cause: e }) : new Unavailable(String(e), { cause: e }));
     }
   };
+  const { content, pending } = sqliteContent(join(folder, 'content'), statement, committer);
 
   function readRow(type: string, id: string): Row | undefined {
     if (type === 'AuditEvent') {
       const a = statement('SELECT * FROM audit WHERE id = ?').get(id) as Raw | undefined;
       return a && auditToRow(a);
     }
-    const raw = statement('SELECT r.*, b.text FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(type, id) as Raw | undefined;
+    const raw = statement(`SELECT ${ROW_META} AS meta, b.text FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?`).get(type, id) as Raw | undefined;
     return raw && toRow(raw);
   }
 
   function find(search: Search): Found[] {
     const { sql, bind } = searchSql(search);
+    limit.begin();
     const rows = statement(sql).all(...bind) as Raw[];
-    return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.id] }));
+    return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.rowId] }));
   }
 
   function clearEntries(rid: number, entriesText: string): void {
@@ -92,17 +117,18 @@ export function sqliteStore(folder: string, process: string): Store {
     for (const g of entries.ranges) statement('DELETE FROM range WHERE p = ? AND rid = ?').run(g.p, rid);
   }
 
-  function addEntries(rid: number, put: Put): void {
+  function addEntries(rid: number, entries: Put['entries']): void {
     const term = statement('INSERT OR IGNORE INTO term VALUES (?, ?)');
-    for (const t of put.entries.terms) term.run(t, rid);
+    for (const t of entries.terms) term.run(t, rid);
     const range = statement('INSERT OR IGNORE INTO range VALUES (?, ?, ?, ?)');
-    for (const g of put.entries.ranges) range.run(g.p, rid, g.lo, g.hi);
+    for (const g of entries.ranges) range.run(g.p, rid, g.lo, g.hi);
   }
 
   function put(op: Put): void {
     const { row } = op;
     const values = [row.version, row.updated, row.deleted ? 1 : 0, row.method, ...SCALAR_NAMES.map((n) => row.scalars[n])];
     const entries = JSON.stringify(row.deleted ? { terms: [], ranges: [], sorts: {} } : op.entries);
+    if (row.type === 'Binary' && row.scalars.content !== null && op.expect === 0) pending.write(contentKey(row));
     if (op.expect === 0) {
       let rid: number;
       try {
@@ -112,7 +138,7 @@ export function sqliteStore(folder: string, process: string): Store {
         throw e;
       }
       statement('INSERT INTO body VALUES (?, ?, ?)').run(rid, row.text, entries);
-      addEntries(rid, op);
+      addEntries(rid, op.entries);
       return;
     }
     const old = statement('SELECT r.rid, r.version, r.updated, r.deleted, r.method, b.text, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(row.type, row.id) as Raw | undefined;
@@ -121,12 +147,24 @@ export function sqliteStore(folder: string, process: string): Store {
     clearEntries(old.rid, old.entries);
     statement(UPDATE).run(...values, old.rid);
     statement('UPDATE body SET text = ?, entries = ? WHERE rid = ?').run(row.text, entries, old.rid);
-    if (!row.deleted) addEntries(old.rid, op);
+    if (!row.deleted) addEntries(old.rid, op.entries);
+  }
+
+  /** False where another version stands by now. */
+  function reindex(op: Reindex): boolean {
+    const raw = statement('SELECT r.rid, r.version, r.deleted, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(op.type, op.id) as Raw | undefined;
+    if (!raw || raw.deleted === 1 || raw.version !== op.version) return false;
+    clearEntries(raw.rid, raw.entries);
+    addEntries(raw.rid, op.entries);
+    statement('UPDATE body SET entries = ? WHERE rid = ?').run(JSON.stringify(op.entries), raw.rid);
+    return true;
   }
 
   function apply(op: Operation): void {
     if (op.kind === 'put') return put(op);
+    if (op.kind === 'index' && !reindex(op)) return;
     const names = Object.keys(op.scalars) as (keyof Scalars)[];
+    if (!names.length) return;
     statement(`UPDATE res SET ${names.map((n) => `${n} = ?`).join(', ')} WHERE type = ? AND id = ?`).run(...names.map((n) => op.scalars[n] ?? null), op.type, op.id);
   }
 
@@ -161,7 +199,7 @@ export function sqliteStore(folder: string, process: string): Store {
         const row = readRow(type, id);
         if (!row || row.version === version) return row;
         const raw = statement('SELECT * FROM history WHERE type = ? AND id = ? AND version = ?').get(type, id, version) as Raw | undefined;
-        return raw && { ...toRow(raw), scalars: row.scalars };
+        return raw && oldToRow(raw, row.scalars);
       }),
     history: (type, id, { before, limit }) =>
       guard(() => {
@@ -169,17 +207,19 @@ export function sqliteStore(folder: string, process: string): Store {
         if (!row) return [];
         const top = before === undefined || row.version < before ? [row] : [];
         const older = statement('SELECT * FROM history WHERE type = ? AND id = ? AND version < ? ORDER BY version DESC LIMIT ?').all(type, id, before ?? row.version, limit) as Raw[];
-        return [...top, ...older.map((raw) => ({ ...toRow(raw), scalars: row.scalars }))].slice(0, limit);
+        return [...top, ...older.map((raw) => oldToRow(raw, row.scalars))].slice(0, limit);
       }),
     search: (search) => guard(() => find(search)),
     count: (type, plan: Plan) =>
       guard(() => {
         const { sql, bind } = scanSql(type, plan, 'COUNT(*) AS n');
+        limit.begin();
         return (statement(sql).get(...bind) as Raw).n as number;
       }),
     ids: (type, plan, deleted) =>
       guard(() => {
         const { sql, bind } = scanSql(type, plan, 'r.id', deleted);
+        limit.begin();
         return (statement(sql).all(...bind) as Raw[]).map((r) => r.id as string);
       }),
     epoch: (patient) => guard(() => ((statement('SELECT n FROM epoch WHERE patient = ?').get(patient) as Raw | undefined)?.n as number) ?? 0),
@@ -192,6 +232,7 @@ export function sqliteStore(folder: string, process: string): Store {
           writeAudit(commit.audit);
           for (const n of commit.notices ?? []) statement('INSERT INTO notice (id, patient, text) VALUES (?, ?, ?)').run(n.id, n.patient, n.text);
         });
+        for (const op of commit.ops) if (op.kind === 'put' && op.row.type === 'Binary' && op.row.scalars.content !== null) pending.settle(contentKey(op.row));
       } catch (e) {
         throw e instanceof Conflict || e instanceof Unavailable ? e : new Unavailable(String(e), { cause: e });
       }
@@ -201,7 +242,7 @@ export function sqliteStore(folder: string, process: string): Store {
     meta: (key) => guard(() => (statement('SELECT value FROM meta WHERE key = ?').get(key) as Raw | undefined)?.value as string | undefined),
     setMeta: (key, value) => committer.submit(() => void statement('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value').run(key, value)),
     trail: sqliteTrail(statement, committer),
-    content: fileContent(join(folder, 'content')),
+    content,
     async close() {
       committer.flush();
       prepared.clear();
