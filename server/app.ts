@@ -1,5 +1,5 @@
 // createApp: the order in which a request is handled, on one screen.
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import express, { type Express, type Request as HttpRequest, type Response as HttpResponse } from 'express';
 import type { Logger } from 'pino';
@@ -50,8 +50,9 @@ function certificateOf(req: HttpRequest, trusted: boolean): string | undefined {
   const socket = req.socket as TLSSocket;
   const own = typeof socket.getPeerCertificate === 'function' && socket.authorized ? socket.getPeerCertificate() : undefined;
   if (own?.fingerprint256) return Buffer.from(own.fingerprint256.replace(/:/g, ''), 'hex').toString('base64url');
-  const header = req.headers['x-client-cert-sha256'];
-  return trusted && typeof header === 'string' ? header : undefined;
+  // RFC 9440: the certificate as a byte sequence, from a proxy that ended TLS for us.
+  const header = trusted ? /^:([A-Za-z0-9+/=]+):$/.exec(String(req.headers['client-cert'] ?? '')) : null;
+  return header ? createHash('sha256').update(Buffer.from(header[1], 'base64')).digest('base64url') : undefined;
 }
 
 export function createApp(d: AppDeps): Express {

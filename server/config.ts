@@ -93,6 +93,7 @@ function issuersOf(r: Reader, production: boolean): IssuerConfig[] {
     if (!x.jwks || !URL.canParse(x.jwks)) r.mistakes.push(`${at}.jwks is a URL.`);
     else if (production && new URL(x.jwks).protocol !== 'https:') r.mistakes.push(`${at}.jwks is fetched over https in production: keys fetched otherwise cannot be trusted.`);
     if (!['dmp', 'iua', 'psc', 'franceconnect', 'smart'].includes(x.mapping)) r.mistakes.push(`${at}.mapping is one of dmp, iua, psc, franceconnect, smart.`);
+    if (x.refreshSeconds !== undefined && !(x.refreshSeconds >= 1)) r.mistakes.push(`${at}.refreshSeconds is a number of seconds, 1 or more.`);
     if (!Array.isArray(x.kinds) || !x.kinds.length) r.mistakes.push(`${at}.kinds lists the kinds of caller that the issuer may assert.`);
   }
   if (production && !issuers.length && !r.mistakes.some((m) => m.startsWith('ISSUERS'))) r.mistakes.push('ISSUERS is needed in production: the development issuer is refused there.');

@@ -96,9 +96,9 @@ export async function start(config: Config, options: { world?: World; beforeList
   const smart = smartEndpoints(dev && developmentIssuer(config.base), config.issuers);
   const services = makeServices(config, deps, smart, world.now());
   await options.beforeListen?.({ deps, services });
+  const tokens = verifier({ issuers: config.issuers, audience: config.base, directory: directoryOf(store), now: world.now, ...(dev ? { local: { config: developmentConfig(config.base), jwks: () => publicJwks(dev) } } : {}) });
   const app = createApp({
-    services, log, trustedProxies: config.trustedProxies, smart,
-    verifier: verifier({ issuers: config.issuers, audience: config.base, directory: directoryOf(store), now: world.now, ...(dev ? { local: { config: developmentConfig(config.base), jwks: () => publicJwks(dev) } } : {}) }),
+    services, log, trustedProxies: config.trustedProxies, smart, verifier: tokens,
     keep: (audit) => store.commit({ ops: [], audit }),
     ready: () => store.ping().then(() => undefined, () => 'store'),
     ...(dev ? { development: { jwks: () => publicJwks(dev), token: tokenEndpoint({ base: config.base, dataDir: config.dataDir, key: dev, now: world.now, newId: world.newId }) } } : {}),
@@ -114,6 +114,7 @@ export async function start(config: Config, options: { world?: World; beforeList
   return {
     base: config.base, port, deps, services, log,
     async stop() {
+      tokens.stop();
       sweeping.stop();
       await reindexing.stop();
       await new Promise<void>((resolve) => {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { createLocalJWKSet, decodeJwt, exportJWK, generateKeyPair, importJWK, type JSONWebKeySet, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Json } from '../fhir/types.ts';
+import { scopeWithin } from '../policy/scopes.ts';
 import type { IssuerConfig } from './issuers.ts';
 
 export type Client = { client_id: string; name: string; jwks: JSONWebKeySet; scope: string; dmp: Json };
@@ -91,9 +92,9 @@ export function tokenEndpoint(options: { base: string; dataDir: string; key: JWK
     for (const [k, t] of used) if (t < now) used.delete(k);
     if (used.has(`${client.client_id} ${jti}`)) return no('invalid_client');
     used.set(`${client.client_id} ${jti}`, now + 600_000);
-    const allowed = new Set(client.scope.split(' '));
+    const granted = client.scope.split(' ');
     const asked = (form.get('scope') ?? client.scope).split(/\s+/).filter(Boolean);
-    const scope = asked.filter((s) => allowed.has(s) || allowed.has(s.replace(/\/[A-Z][A-Za-z]+\./, '/*.'))).join(' ');
+    const scope = asked.filter((s) => granted.some((g) => scopeWithin(s, g))).join(' ');
     if (!scope) return no('invalid_scope');
     const token = await sign(options.key, options.base, { dmp: client.dmp, fhirUser: client.dmp.device as string | undefined, scope, name: client.name, client_id: client.client_id }, { ttl: 300, now, jti: options.newId() });
     return { status: 200, body: { access_token: token, token_type: 'bearer', expires_in: 300, scope } };

@@ -18,7 +18,7 @@ export type Presented = {
   certificate: string | undefined;
 };
 
-export type Verifier = { verify(p: Presented): Promise<Caller> };
+export type Verifier = { verify(p: Presented): Promise<Caller>; stop(): void };
 
 const MAX_TOKEN = 8_192;
 const TOLERANCE = 30;
@@ -80,7 +80,15 @@ type Cached = { caller: Caller; until: number; cnf: Json | undefined; trusted: T
 /** A verifier of tokens for `audience`. `local`: the development issuer's own keys. */
 export function verifier(options: { issuers: IssuerConfig[]; audience: string; directory: Directory; now: () => number; local?: { config: IssuerConfig; jwks: () => JSONWebKeySet } }): Verifier {
   const trusted = new Map<string, Trusted>();
-  for (const config of options.issuers) trusted.set(config.issuer, { config, keys: createRemoteJWKSet(new URL(config.jwks), { cooldownDuration: 30_000, cacheMaxAge: 600_000, timeoutDuration: 5_000 }) });
+  const timers: NodeJS.Timeout[] = [];
+  for (const config of options.issuers) {
+    // An unknown kid fetches once in 30 s at most; new keys are learnt ahead of their use by looking now and then.
+    const keys = createRemoteJWKSet(new URL(config.jwks), { cooldownDuration: 30_000, cacheMaxAge: 600_000, timeoutDuration: 5_000 });
+    trusted.set(config.issuer, { config, keys });
+    const timer = setInterval(() => void keys.reload().catch(() => {}), (config.refreshSeconds ?? 60) * 1000);
+    timer.unref();
+    timers.push(timer);
+  }
   const { local } = options;
   if (local) trusted.set(local.config.issuer, { config: local.config, keys: (header, token) => createLocalJWKSet(local.jwks())(header, token) });
   const cache = new Map<string, Cached>();
@@ -122,6 +130,7 @@ export function verifier(options: { issuers: IssuerConfig[]; audience: string; d
   }
 
   return {
+    stop: () => timers.forEach(clearInterval),
     async verify(p) {
       const m = /^(bearer|dpop) +([A-Za-z0-9_.=-]+)$/i.exec(p.authorization ?? '');
       if (!m) throw p.authorization === undefined ? unauthenticated('Bearer realm="dmp"') : refuse('no bearer token');

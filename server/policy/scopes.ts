@@ -20,3 +20,11 @@ const LEVELS: Record<Caller['kind'], Grant['level'][]> = { patient: ['patient', 
 export function grantsFor(caller: Caller, type: string, action: ScopeAction): Grant[] {
   return caller.scopes.map(parseScope).filter((g): g is Grant => g !== undefined && LEVELS[caller.kind].includes(g.level) && (g.type === '*' || g.type === type) && g.actions.includes(action));
 }
+
+/** Whether a scope asked for lies within one that is granted; what says nothing about resources must be granted in its own words. */
+export function scopeWithin(asked: string, granted: string): boolean {
+  if (asked === granted) return true;
+  const a = parseScope(asked);
+  const g = parseScope(granted);
+  return a !== undefined && g !== undefined && a.level === g.level && (g.type === '*' || g.type === a.type) && [...a.actions].every((x) => g.actions.includes(x)) && g.params.every(([n, v]) => a.params.some(([m, w]) => m === n && w === v));
+}
