@@ -18,6 +18,7 @@ import type { World } from './fhir/types.ts';
 import { ROOT } from './fhir/packs.ts';
 import { smartEndpoints } from './http/smart.ts';
 import { capabilityStatement } from './interaction/capabilities.ts';
+import { operationDefinitions } from './interaction/operations.ts';
 import { auditContext, type Services } from './interaction/context.ts';
 import { matrixFrom } from './policy/matrix.ts';
 import type { WriteTable } from './policy/write.ts';
@@ -68,13 +69,14 @@ export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeo
   const definitions = definitionsFrom();
   const options = { base: config.base, version, started, profiles: definitions.supportedProfiles, smart, open: deps.open };
   const capabilities = () => capabilityStatement(options);
+  const published = (type: string) => (type === 'CapabilityStatement' ? [capabilities()] : type === 'OperationDefinition' ? operationDefinitions() : definitions.all(type));
   return {
     settings: deps,
     records: (ask) => new Records(deps, ask),
     capabilities,
     validate: validatorOf({ strictProfiles: config.profiles === 'dmp', production: config.production }),
-    definition: (type, id) => (type === 'CapabilityStatement' ? [capabilities()].find((c) => c.id === id) : definitions.byId(type, id)),
-    definitions: (type) => (type === 'CapabilityStatement' ? [capabilities()] : definitions.all(type)),
+    definition: (type, id) => published(type).find((d) => d.id === id),
+    definitions: published,
   };
 }
 

@@ -1,7 +1,8 @@
-// Housekeeping: uploads that no document named are erased after 24 h (W5), and content that no row names.
+// Housekeeping: records that time opens or erases; uploads that no document named are erased after 24 h (W5), and content that no row names.
 import type { Logger } from 'pino';
 import { and, scalar } from '../store/plan.ts';
 import type { Deps } from './deps.ts';
+import { eraseArchives, openAutomatically } from './lifecycle.ts';
 import { tombstone } from './write/change.ts';
 import { contentOf } from './write/content.ts';
 
@@ -9,9 +10,10 @@ const DAY = 86_400_000;
 const EVERY = 3_600_000;
 
 /** One round; answers how many uploads and orphans were erased. */
-async function sweep(deps: Deps): Promise<number> {
+export async function sweep(deps: Deps): Promise<number> {
   const now = deps.world.now();
-  let erased = 0;
+  await openAutomatically(deps);
+  let erased = await eraseArchives(deps);
   const unbound = await deps.store.search({ type: 'Binary', plan: and(scalar('bound', 'eq', null), scalar('since', 'lt', now - DAY)), sort: [{ by: 'id', desc: false }], limit: 500 });
   for (const f of unbound) {
     await deps.store.commit({ ops: [tombstone(now, f.row)], audit: [] });

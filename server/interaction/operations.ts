@@ -1,7 +1,13 @@
 // The operations offered, as data: routes, OperationDefinitions and the CapabilityStatement come from here.
+import type { Json } from '../fhir/types.ts';
+import { OWN } from '../policy/vocabulary.ts';
 import type { Context, Request, Response } from './context.ts';
-import { validateOperation } from './validate.ts';
 import { dmpStatus } from './dmp-status.ts';
+import { eraseRecordOperation } from './erase-record.ts';
+import { explain } from './explain.ts';
+import { validateOperation } from './validate.ts';
+
+type Parameter = [name: string, use: 'in' | 'out', min: number, max: string, type: string, documentation: string];
 
 export type Operation = {
   name: string;
@@ -12,10 +18,44 @@ export type Operation = {
   affectsState: boolean;
   /** Canonical URL of its definition. */
   definition: string;
+  title: string;
+  parameters: Parameter[];
   run(ctx: Context, call: { type?: string; id?: string; req: Request }): Promise<Response>;
 };
 
-export const operations: Operation[] = [
-  { name: 'validate', types: '*', system: false, type: true, instance: true, affectsState: false, definition: 'http://hl7.org/fhir/OperationDefinition/Resource-validate', run: validateOperation },
-  { name: 'dmp-status', types: ['Patient'], system: false, type: false, instance: true, affectsState: false, definition: 'https://fhir.dmp.example/OperationDefinition/dmp-status', run: dmpStatus },
+const own = (name: string): string => `${OWN}/OperationDefinition/${name}`;
+const onInstance = { system: false, type: false, instance: true };
+const decisions: Parameter[] = [
+  ['record', 'out', 1, '1', 'BackboneElement', 'What hangs on the professional and the record alone: decision, rule, consent.'],
+  ['document', 'out', 0, '*', 'BackboneElement', 'Each document that the asker sees: reference, decision, rule, consent.'],
+  ['more', 'out', 1, '1', 'boolean', 'Whether further documents stand.'],
 ];
+
+export const operations: Operation[] = [
+  { name: 'validate', types: '*', system: false, type: true, instance: true, affectsState: false, definition: 'http://hl7.org/fhir/OperationDefinition/Resource-validate', title: 'Validate a resource', parameters: [], run: validateOperation },
+  {
+    name: 'dmp-status', types: ['Patient'], ...onInstance, affectsState: false, definition: own('dmp-status'), title: 'Whether a record exists and is open, and of the caller alone: authorised or not, médecin traitant or not',
+    parameters: [['exists', 'out', 1, '1', 'boolean', 'A record was opened, opposed or closed once.'], ['open', 'out', 1, '1', 'boolean', 'It is open.'], ['status', 'out', 1, '1', 'code', 'none | open | opposed | closed'], ['authorised', 'out', 1, '1', 'boolean', 'The caller may consult.'], ['treating', 'out', 1, '1', 'boolean', 'The caller is the médecin traitant.']],
+    run: dmpStatus,
+  },
+  {
+    name: 'explain', types: ['Patient'], ...onInstance, affectsState: false, definition: own('explain'), title: 'What a given professional would be allowed in this record, by which rule and Consent',
+    parameters: [
+      ['practitioner', 'in', 1, '1', 'Reference', 'The professional.'], ['organization', 'in', 0, '1', 'Reference', "Where they work; else as their PractitionerRole says."], ['profession', 'in', 0, '1', 'code', 'TRE_G15'], ['specialty', 'in', 0, '1', 'code', 'TRE_R38'], ['sector', 'in', 0, '1', 'code', 'TRE_R02'],
+      ['mode', 'in', 0, '1', 'code', 'normal | bris_de_glace | centre_15'], ['document', 'in', 0, '1', 'Reference', 'One document only.'], ['_count', 'in', 0, '1', 'integer', 'Most documents to tell of.'], ...decisions,
+    ],
+    run: explain,
+  },
+  {
+    name: 'erase-record', types: ['Patient'], ...onInstance, affectsState: true, definition: own('erase-record'), title: 'Erase the documents of a record for good',
+    parameters: [['confirm', 'in', 1, '1', 'code', '`erase`'], ['erased', 'out', 1, '1', 'integer', 'Resources erased.']], run: eraseRecordOperation,
+  },
+];
+
+/** The OperationDefinitions of this server's own operations. */
+export const operationDefinitions = (): Json[] =>
+  operations.filter((o) => o.definition.startsWith(OWN)).map((o) => ({
+    resourceType: 'OperationDefinition', id: o.name, url: o.definition, name: o.name.split('-').map((w) => w[0].toUpperCase() + w.slice(1)).join(''), title: o.title, status: 'active', kind: 'operation', code: o.name, affectsState: o.affectsState,
+    resource: o.types === '*' ? ['Resource'] : o.types, system: o.system, type: o.type, instance: o.instance,
+    ...(o.parameters.length ? { parameter: o.parameters.map(([name, use, min, max, type, documentation]) => ({ name, use, min, max, documentation, ...(type === 'BackboneElement' ? { part: [{ name: 'value', use, min: 0, max: '*', type: 'string' }] } : { type }) })) } : {}),
+  }));

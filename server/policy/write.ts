@@ -124,6 +124,7 @@ export function refuseConsentCreate(caller: Caller, r: Json, facts: Facts, book:
   if (isTreating(caller, facts)) return kind === 'opening' && state !== 'none' && state !== 'open' ? refuse('reopening', 'A record that the patient closed or opposed is reopened by the patient.') : refuseBlock(r, kind, facts);
   const desk = caller.roles.includes('registry');
   if (caller.kind !== 'professional' && caller.kind !== 'system') return refuse('consent-author', 'This caller writes no Consent on this record.');
+  if (kind === 'opening' && r.status === 'proposed') return desk && state === 'none' ? undefined : refuse('opening', 'An automatic opening is proposed by the registry, where nothing was opened, opposed or closed.');
   if (!verification(r)) return refuse('consent-verification', "A Consent recorded for the patient says in `verification` whose word it is, by whom and when.");
   if (kind === 'opening') return state === 'none' && (desk || !neverAdmitted(caller, book)) ? undefined : refuse('opening', 'A record is opened for the patient only where none was opened, opposed or closed.');
   if (desk || neverAdmitted(caller, book)) return refuse('consent-author', 'This caller records openings only.');

@@ -105,7 +105,9 @@ export type Put = { kind: 'put'; row: Row; entries: Entries; /** The version tha
 export type Stamp = { kind: 'stamp'; type: string; id: string; scalars: Partial<Scalars> };
 /** Rewrites the index entries of a version that still stands; no new version. Left undone where another version stands by then. */
 export type Reindex = { kind: 'index'; type: string; id: string; version: number; entries: Entries; scalars: Partial<Scalars> };
-export type Operation = Put | Stamp | Reindex;
+/** Erases a resource for good: its text, its versions' texts, its entries; a bare tombstone stays, so that its id is not given again. */
+export type Erase = { kind: 'erase'; type: string; id: string; version: number; at: number };
+export type Operation = Put | Stamp | Reindex | Erase;
 
 export type AuditRow = { id: string; patient: string | null; date: number; text: string; terms: string[]; /** `Type/id` of each resource disclosed. */ docs: string[] };
 

@@ -5,7 +5,6 @@ import type { Json } from '../fhir/types.ts';
 import { searchDefinitions } from '../search/registry.ts';
 
 export type Definitions = {
-  byId(type: string, id: string): Json | undefined;
   all(type: string): Json[];
   supportedProfiles: Record<string, string[]>;
 };
@@ -30,5 +29,5 @@ export function definitionsFrom(): Definitions {
     supportedProfiles[p.type] ??= [];
     supportedProfiles[p.type].push(p.url);
   }
-  return { all, byId: (type, id) => all(type).find((d) => d.id === id), supportedProfiles };
+  return { all, supportedProfiles };
 }

@@ -11,6 +11,7 @@ import { and, scalar, term } from '../../store/plan.ts';
 import type { Put, Row, Scalars, Stamp } from '../../store/port.ts';
 import { documentOf } from '../gate.ts';
 import type { Records } from '../records.ts';
+import { masterClaim } from '../lifecycle.ts';
 import { viewOf } from '../views.ts';
 import { type Change, type Effect, noEffect, putOf, type Siblings, tombstone } from './change.ts';
 import { bindContents, contentOf } from './content.ts';
@@ -265,14 +266,10 @@ export async function deleteDocument(records: Records, change: Extract<Change, {
   const no = deps.open ? undefined : refuseDelete(ask.caller, documentOf(before), facts, ask.now, ask.patientRequest);
   if (no) throw refused(no);
   const binaries = await deps.store.search({ type: 'Binary', plan: scalar('bound', 'eq', before.id), sort: [{ by: 'id', desc: false }], limit: 1_000 });
-  const resource = JSON.parse(before.text) as Resource;
-  const m = resource.masterIdentifier;
-  const bySystem = before.scalars.bySystem === 1;
-  const key = m?.value ? `MI|${patient}|${bySystem ? '' : before.scalars.depositor}|${before.scalars.depositorOrg ?? ''}|${m.system ?? ''}|${m.value}` : undefined;
   const put = tombstone(ask.now, before);
   return {
     ops: [put, ...binaries.map((b) => tombstone(ask.now, b.row))],
-    claim: [], release: key === undefined ? [] : [{ key, owner: `DocumentReference/${before.id}` }],
+    claim: [], release: masterClaim(before),
     epochs: new Map([[patient, false]]), row: put.row, erase: binaries.map((b) => contentOf(b.row).key),
   };
 }

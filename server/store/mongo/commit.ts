@@ -1,7 +1,7 @@
 // Commits on MongoDB. On a replica set: one transaction. On a standalone server: claims by inserting unique ids,
 // then one insert that is the commit point, then rolling forward, which a crash leaves to be repaired.
 import { type ClientSession, type Collection, type Db, type Document, type MongoClient, MongoServerError } from 'mongodb';
-import type { AuditRow, Commit, Put, Reindex, Row, Search, Stamp } from '../port.ts';
+import type { AuditRow, Commit, Erase, Put, Reindex, Row, Search, Stamp } from '../port.ts';
 import { Conflict, Unavailable } from '../port.ts';
 
 export type Names = { resource: Collection<any>; version: Collection<any>; unique: Collection<any>; epoch: Collection<any>; audit: Collection<any>; notice: Collection<any>; journal: Collection<any> };
@@ -24,7 +24,7 @@ const versionOf = (row: Row): Document => ({ _id: `${row.type}/${row.id}/${row.v
 
 const auditOf = (a: AuditRow, process: string, seq: number): Document => ({ _id: a.id, id: a.id, process, seq, s: { patient: a.patient, date: a.date }, updated: a.date, terms: a.terms, text: a.text, sealed: false });
 
-type Journal = { _id: string; puts: Document[]; stamps: Stamp[]; indexes?: Reindex[]; release: { key: string; owner: string }[]; audit: Document[]; notices: Document[]; raise: string[] };
+type Journal = { _id: string; puts: Document[]; stamps: Stamp[]; indexes?: Reindex[]; erases?: Erase[]; release: { key: string; owner: string }[]; audit: Document[]; notices: Document[]; raise: string[] };
 
 const keyOf = (p: { type: string; id: string }): string => `${p.type}/${p.id}`;
 
@@ -64,6 +64,7 @@ async function takeClaims(c: Committing, commit: Commit, id: string, taken: Clai
     if (held?.owner === k.owner) continue;
     await take(names.unique, { _id: `key|${k.key}`, owner: k.owner }, new Conflict('unique', k.key));
   }
+  for (const op of commit.ops) if (op.kind === 'erase') await take(names.version, { _id: `${keyOf(op)}/${op.version + 1}`, type: op.type, id: op.id, version: op.version + 1, updated: op.at, deleted: true, method: 'DELETE', text: '', commit: id }, new Conflict('version', keyOf(op)));
   for (const op of commit.ops) if (op.kind === 'put') await take(names.version, { ...versionOf(op.row), commit: id }, new Conflict('version', keyOf(op.row)));
 }
 
@@ -88,6 +89,10 @@ async function rollForward(names: Names, j: Journal, session?: ClientSession): P
   const scalars = (s: object): Document => Object.fromEntries(Object.entries(s).map(([k, v]) => [`s.${k}`, v]));
   for (const s of j.stamps) await names.resource.updateOne({ _id: keyOf(s) as never }, { $set: scalars(s.scalars) }, { session });
   for (const x of j.indexes ?? []) await names.resource.updateOne({ _id: keyOf(x) as never, version: x.version, deleted: false }, { $set: { ...scalars(x.scalars), terms: x.entries.terms, ranges: x.entries.ranges, sorts: x.entries.sorts } }, { session });
+  for (const x of j.erases ?? []) {
+    await names.resource.updateOne({ _id: keyOf(x) as never, version: x.version }, { $set: { deleted: true, version: x.version + 1, updated: x.at, method: 'DELETE', text: '', terms: [], ranges: [], sorts: {} } }, { session });
+    await names.version.deleteMany({ type: x.type, id: x.id, version: { $lte: x.version } }, { session });
+  }
   // Last: facts read under the raised epoch are read after what changed them.
   for (const p of j.raise) await names.epoch.updateOne({ _id: p as never }, { $inc: { n: 1 } }, { upsert: true, session });
   for (const k of j.release) await names.unique.deleteOne({ _id: `key|${k.key}` as never, owner: k.owner }, { session });
@@ -106,6 +111,7 @@ function journalOf(c: Committing, commit: Commit, id: string): Journal {
     _id: id,
     puts: commit.ops.filter((o): o is Put => o.kind === 'put').map(documentOf),
     stamps: commit.ops.filter((o): o is Stamp => o.kind === 'stamp'),
+    erases: commit.ops.filter((o): o is Erase => o.kind === 'erase'),
     indexes: commit.ops.filter((o): o is Reindex => o.kind === 'index'),
     release: commit.release ?? [],
     audit: commit.audit.map((a) => auditOf(a, c.process, c.nextSeq())),

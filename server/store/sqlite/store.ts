@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSyncInstance } from '@photostructure/sqlite';
-import type { AuditRow, Commit, Found, Operation, Plan, Put, Reindex, Row, Scalars, Search, Store } from '../port.ts';
+import type { AuditRow, Commit, Erase, Found, Operation, Plan, Put, Reindex, Row, Scalars, Search, Store } from '../port.ts';
 import { Conflict, NO_SCALARS, SCALAR_NAMES, TooSlow, Unavailable } from '../port.ts';
 import { Committer } from './committer.ts';
 import { ROW_META, scanSql, searchSql } from './compile.ts';
@@ -160,7 +160,17 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     return true;
   }
 
+  function erase(op: Erase): void {
+    const raw = statement('SELECT r.rid, r.version, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(op.type, op.id) as Raw | undefined;
+    if (!raw || raw.version !== op.version) throw new Conflict('version', `${op.type}/${op.id}`);
+    clearEntries(raw.rid, raw.entries);
+    statement("UPDATE body SET text = '', entries = '{\"terms\":[],\"ranges\":[],\"sorts\":{}}' WHERE rid = ?").run(raw.rid);
+    statement('UPDATE res SET deleted = 1, version = version + 1, updated = ?, method = ? WHERE rid = ?').run(op.at, 'DELETE', raw.rid);
+    statement('DELETE FROM history WHERE type = ? AND id = ?').run(op.type, op.id);
+  }
+
   function apply(op: Operation): void {
+    if (op.kind === 'erase') return erase(op);
     if (op.kind === 'put') return put(op);
     if (op.kind === 'index' && !reindex(op)) return;
     const names = Object.keys(op.scalars) as (keyof Scalars)[];
