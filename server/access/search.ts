@@ -70,21 +70,36 @@ async function named(records: Records, query: Query, compartment: string | undef
 const filtersFor = (query: Query, patient: string | undefined): Filter[] =>
   query.filters.filter((f) => !(patient !== undefined && f.values.length === 1 && ((f.kind === 'param' && PATIENT_CODES.has(f.param.code) && f.modifier === 'identifier') || (f.kind === 'chain' && PATIENT_CODES.has(f.param.code) && f.rest === 'identifier'))));
 
-const MAX_NAMED = 50;
+const NAMED_PAGE = 500;
 
 /** The gate of a gated type for what a search names. */
 async function gatePlan(records: Records, type: string, n: Named): Promise<Plan> {
-  const { gate, deps, ask } = records;
+  const { gate, ask } = records;
   if (n.nobody) return NONE;
   if (n.patient !== undefined) return gate.plan(type, n.patient);
   if (type === 'AuditEvent' && ask.caller.roles.includes('auditor')) return gate.events(undefined);
   if (!n.rows) throw errors.onePatient(type);
-  const found = await deps.store.search({ type, plan: n.rows, sort: [{ by: 'id', desc: false }], limit: MAX_NAMED + 1 });
-  if (found.length > MAX_NAMED) throw errors.tooCostly('The identifier names too many resources; name the patient too.');
-  const patients = new Set(found.map((f) => f.row.scalars.patient).filter((p): p is string => p !== null));
-  const plans: Plan[] = [];
-  for (const p of patients) plans.push(await gate.plan(type, p));
-  return and(n.rows, or(...plans));
+  return { kind: 'ids', ids: await visibleNamed(records, type, n.rows) };
+}
+
+/** Those of the rows named that the caller sees. No bound on how many are named: where it stood, hidden ones would tell of themselves. */
+async function visibleNamed(records: Records, type: string, rows: Plan): Promise<string[]> {
+  const byPatient = new Map<string, string[]>();
+  for (let after: (string | number)[] | undefined; ; ) {
+    const found: Found[] = await records.deps.store.search({ type, plan: rows, sort: [{ by: 'id', desc: false }], after, limit: NAMED_PAGE });
+    for (const { row } of found) {
+      const p = row.scalars.patient;
+      if (p === null) continue;
+      const own = byPatient.get(p) ?? [];
+      own.push(row.id);
+      byPatient.set(p, own);
+    }
+    if (found.length < NAMED_PAGE) break;
+    after = found[found.length - 1].keys;
+  }
+  const ids: string[] = [];
+  for (const [p, own] of byPatient) ids.push(...(await records.deps.store.ids(type, and({ kind: 'ids', ids: own }, await records.gate.plan(type, p)))));
+  return ids;
 }
 
 /** S7: how each kind of caller may look for patients. */

@@ -2,7 +2,10 @@
 // A List here has neither title nor date: S3 drops them where an entry is hidden, which tells so much and no more.
 // What the caller sees is stated here from the rulings (a masked document is seen by no professional but its author), not from `residual`.
 import fc from 'fast-check';
-import { rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { readConfig } from '../../server/config.ts';
 import type { Deps } from '../../server/access/deps.ts';
 import type { Json, Resource } from '../../server/fhir/types.ts';
@@ -12,21 +15,23 @@ import type { Services } from '../../server/interaction/context.ts';
 import { outcome } from '../../server/fhir/errors.ts';
 import type { Caller } from '../../server/policy/caller.ts';
 import { makeDeps, makeServices } from '../../server/start.ts';
+import { mongoStore } from '../../server/store/mongo/store.ts';
 import { sqliteStore } from '../../server/store/sqlite/store.ts';
 import type { Store } from '../../server/store/port.ts';
 import * as callers from '../../seed/callers.ts';
 import { consent } from '../../seed/consents.ts';
 import { seedDirectory } from '../../seed/demo.ts';
-import { temporaryFolder } from '../support/server.ts';
 
 const LABEL = (code: string): Json => ({ coding: [{ system: 'https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument', code }] });
 
 export type World = { store: Store; services: Services; deps: Deps; folder: string; clock: { now: number; prefix: string; ordinal: number } };
 
 async function world(): Promise<World> {
-  const folder = temporaryFolder();
+  // In memory where there is a folder for it: durability is not what is asked here.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dmp-'));
   const clock = { now: Date.parse('2026-05-01T00:00:00Z'), prefix: 'seed', ordinal: 0 };
-  const store = sqliteStore(folder, 'w');
+  const url = process.env.TEST_MONGODB_URL;
+  const store = url ? await mongoStore(`${url.replace(/\/[^/]*$/, '')}/n${randomUUID().slice(0, 8)}`, 'w', { acceptStandalone: true }) : sqliteStore(folder, 'w');
   const config = readConfig({ DATA_DIR: folder, SEED: 'none', LOG_LEVEL: 'silent' });
   const deps = await makeDeps(config, store, { now: () => clock.now, newId: () => `${clock.prefix}-${clock.ordinal++}` });
   deps.cursorKey = Buffer.alloc(32, 7);
@@ -61,16 +66,17 @@ async function ask(w: World, number: string, at: number, c: Call): Promise<strin
   }
 }
 
-const document = (patient: string, n: number, over: Json = {}): Resource => ({
+/** As a client would send it: what is undefined is not there. */
+const document = (patient: string, n: number, over: Json = {}): Resource => JSON.parse(JSON.stringify({
   resourceType: 'DocumentReference', status: 'current', type: { coding: [{ system: 'http://loinc.org', code: '34112-3' }] }, subject: { reference: `Patient/${patient}` }, date: `2026-0${(n % 4) + 1}-1${n % 9}T00:00:00Z`,
   masterIdentifier: { system: 'urn:m', value: `m${n}` }, content: [{ attachment: { contentType: 'text/plain', data: Buffer.from(`text ${n}`).toString('base64') } }], ...over,
-});
+}));
 
 const doctor = callers.professional('dr-martin');
 const hospital = callers.system('chu-demo');
 
 /** What third parties hide: each masked to professionals from its first instant. */
-export type Hidden = { kind: 'deposit' | 'relates' | 'list' | 'relabel' | 'delete' | 'consent'; n: number };
+export type Hidden = { kind: 'deposit' | 'relates' | 'shown-relates' | 'list' | 'relabel' | 'delete' | 'consent'; n: number };
 export type Step = { what: string; n: number };
 export type Sequence = { hidden: Hidden[][]; steps: Step[] };
 
@@ -78,7 +84,7 @@ const READS = ['read', 'vread', 'history', 'search', 'count', 'page', 'sorted', 
 const WRITES = ['deposit', 'replay', 'replace', 'patch', 'put', 'delete', 'conditional-create', 'conditional-delete', 'make-list'] as const;
 const sequences: fc.Arbitrary<Sequence> = fc.record({
   steps: fc.array(fc.record({ what: fc.constantFrom<string>(...READS, ...WRITES), n: fc.nat(5) }), { minLength: 8, maxLength: 10 }),
-  hidden: fc.array(fc.array(fc.record({ kind: fc.constantFrom('deposit', 'deposit', 'relates', 'list', 'relabel', 'delete', 'consent') as fc.Arbitrary<Hidden['kind']>, n: fc.nat(5) }), { maxLength: 2 }), { minLength: 10, maxLength: 10 }),
+  hidden: fc.array(fc.array(fc.record({ kind: fc.constantFrom('deposit', 'deposit', 'relates', 'shown-relates', 'shown-relates', 'list', 'relabel', 'delete', 'consent') as fc.Arbitrary<Hidden['kind']>, n: fc.nat(5) }), { maxLength: 2 }), { minLength: 10, maxLength: 10 }),
 });
 
 /** The n-th thing that the caller may name: seen, or a hidden one's id, or one never given. */
@@ -149,6 +155,21 @@ async function hide(b: World, p: string, number: string, at: number, h: Hidden, 
   }
 }
 
+/** A document that the caller sees in both worlds; in world B it refers to a hidden one besides, which the view leaves out. */
+async function showRelated(a: World, b: World, p: string, number: string, at: number, n: number, own: string[], seen: { docs: string[]; binaries: string[] }): Promise<void> {
+  const target = own[n % Math.max(1, own.length)];
+  const body = (over: Json): Call => ({ caller: hospital, method: 'POST', path: 'DocumentReference', body: document(p, n, { masterIdentifier: undefined, ...over }) });
+  const made = JSON.parse(await ask(a, number, at, body({})));
+  if (made[0] !== 201) throw new Error(`a document that both see was refused: ${JSON.stringify(made)}`);
+  const reference = { reference: `DocumentReference/${target}` };
+  const related = target ? JSON.parse(await ask(b, number, at, body({ relatesTo: [{ code: 'appends', target: reference }], context: { related: [reference] } }))) : [0];
+  // Deleted meanwhile: nobody refers to it any more.
+  if (related[0] !== 201) await ask(b, number, at, body({}));
+  const shown = JSON.parse(made[2]);
+  seen.docs.push(shown.id);
+  seen.binaries.push(shown.content[0].attachment.url.slice('Binary/'.length));
+}
+
 /** Plays a sequence in both worlds; answers the first step whose answers differ. */
 async function play(a: World, b: World, p: string, s: Sequence): Promise<{ step: number; call: Call; a: string; b: string } | undefined> {
   let at = Date.parse('2026-05-01T00:00:00Z');
@@ -165,7 +186,10 @@ async function play(a: World, b: World, p: string, s: Sequence): Promise<{ step:
   const own: string[] = [];
   for (const [i, step] of s.steps.entries()) {
     at += 60_000;
-    for (const [j, h] of (s.hidden[i] ?? []).entries()) await hide(b, p, `${p}-h${i}x${j}`, at, h, own, seen);
+    for (const [j, h] of (s.hidden[i] ?? []).entries()) {
+      if (h.kind === 'shown-relates') await showRelated(a, b, p, `${p}-h${i}x${j}`, at, h.n, own, seen);
+      else await hide(b, p, `${p}-h${i}x${j}`, at, h, own, seen);
+    }
     at += 60_000;
     // The caller may name hidden ids too: in world A they were never given.
     const call = callOf(step, p, { docs: [...seen.docs, ...own, `${p}-h0x0-1`], lists: [...seen.lists, 'none'], binaries: [...seen.binaries, `${p}-h0x0-0`] });
@@ -176,7 +200,7 @@ async function play(a: World, b: World, p: string, s: Sequence): Promise<{ step:
 }
 
 /** Runs generated sequences over one pair of worlds. */
-export async function interference(runs: number, tamper?: (b: World) => void): Promise<void> {
+export async function interference(runs: number, tamper?: (b: World) => void, seed = 20261122): Promise<void> {
   const a = await world();
   const b = await world();
   tamper?.(b);
@@ -188,8 +212,10 @@ export async function interference(runs: number, tamper?: (b: World) => void): P
         const difference = await play(a, b, `p${n++}`, s);
         if (difference) throw new Error(`step ${difference.step}: ${difference.call.method} ${difference.call.path}?${new URLSearchParams(difference.call.query ?? [])}\nA ${difference.a.slice(0, 1500)}\nB ${difference.b.slice(0, 1500)}`);
       }),
-      { numRuns: runs, seed: Number(process.env.NONINTERFERENCE_SEED ?? 20261122) },
+      { numRuns: runs, seed: Number(process.env.NONINTERFERENCE_SEED ?? seed) },
     );
+  } catch (e) {
+    throw e instanceof Error && e.cause instanceof Error ? new Error(`${e.message}\n${e.cause.message}`) : e;
   } finally {
     await close(a);
     await close(b);

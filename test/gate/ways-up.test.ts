@@ -157,7 +157,7 @@ describe("the record's life", () => {
     let withdrawn = false;
     let wrong = 0;
     const reads = Array.from({ length: 20 }, async () => {
-      for (let i = 0; i < 25; i++) {
+      for (let i = 0; i < 50; i++) {
         const after = withdrawn;
         const a = await doctor.get(`DocumentReference/${d.id}`);
         if (after && a.status !== 404) wrong++;

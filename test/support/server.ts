@@ -81,7 +81,8 @@ export async function testServer(o: { env?: Record<string, string>; world?: Worl
     sign(key, config.base, { dmp: dmpClaims(c), ...(/^(Patient|RelatedPerson|Practitioner|Device)\//.test(c.ref) ? { fhirUser: c.ref } : {}), scope: c.scopes.join(' '), ...(c.launchPatient ? { patient: c.launchPatient } : {}), ...(c.name ? { name: c.name } : {}), client_id: c.client }, { ttl, now: o.world?.now() ?? Date.now(), jti: randomUUID() });
   return {
     running, base: config.base, dataDir, tokenOf,
-    as: async (c, ttl) => clientOf(config.base, c, await tokenOf(c, ttl)),
+    // Where the server is known by another name, it is still called where it listens.
+    as: async (c, ttl) => clientOf(`http://127.0.0.1:${port}/fhir`, c, await tokenOf(c, ttl)),
     async stop() {
       await running.stop();
       if (!o.dataDir) rmSync(dataDir, { recursive: true, force: true });

@@ -1,0 +1,55 @@
+// What the gate costs: ACCESS=consent against ACCESS=open over the same store; large records half hidden, nearly all hidden; many patients.
+import * as callers from '../callers.ts';
+import { consent } from '../consents.ts';
+import { run, seedDirectory } from '../demo.ts';
+import { call, folder, measure, pick, remove, type Sample, serve, table } from './client.ts';
+import { embedded, post, put } from './load.ts';
+
+const A07 = 'https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument';
+const document = (patient: string, n: number, masked: boolean) => ({
+  resourceType: 'DocumentReference', status: 'current', type: { coding: [{ system: 'http://loinc.org', code: '34112-3' }] }, subject: { reference: `Patient/${patient}` }, date: new Date(Date.UTC(2020, 0, 1) + n * 3_600_000).toISOString(),
+  ...(masked ? { securityLabel: [{ coding: [{ system: A07, code: 'MASQUE_PS' }] }] } : {}), content: [{ attachment: { contentType: 'text/plain', url: `https://elsewhere.example/${patient}/${n}`, hash: 'AAAA' } }],
+});
+
+/** A record of 5,000 documents, of which a professional sees so many. */
+async function fill(services: Parameters<typeof run>[0], patient: string, visible: (n: number) => boolean, documents: number): Promise<void> {
+  await run(services, callers.registry, put({ resourceType: 'Patient', id: patient, birthDate: '1960-01-01' }));
+  const at = new Date(Date.now() - 1000).toISOString();
+  await run(services, callers.patient(patient), post(consent('opening', patient, { dateTime: '2020-01-01T00:00:00Z' }), consent('authorisation', patient, { dateTime: at, actors: ['Practitioner/dr-martin'] })));
+  for (let n = 0; n < documents; n += 500) await run(services, callers.system('chu-demo'), post(...Array.from({ length: Math.min(500, documents - n) }, (_, i) => document(patient, n + i, !visible(n + i)))));
+}
+
+export async function benchGate(seconds: number, patients: number[]): Promise<void> {
+  const dataDir = folder();
+  const local = await embedded(dataDir);
+  await seedDirectory(local.services, 7);
+  await fill(local.services, 'half', (n) => n % 2 === 0, 5_000);
+  await fill(local.services, 'all', () => true, 5_000);
+  await fill(local.services, 'few', (n) => n % 500 === 0, 5_000);
+  let made = 0;
+  const ids = await local.deps.store.ids('DocumentReference', { kind: 'and', of: [{ kind: 'scalar', field: 'patient', op: 'eq', value: 'half' }, { kind: 'scalar', field: 'maskPs', op: 'eq', value: 0 }] });
+  await local.stop();
+  const doctor = callers.professional('dr-martin');
+  const rows: Sample[] = [];
+  for (const access of ['open', 'consent']) {
+    const s = await serve(dataDir, { ACCESS: access });
+    const token = await s.token(doctor);
+    const page = (p: string) => () => call(s.base, token, 'GET', `/DocumentReference?patient=${p}&_count=20`);
+    rows.push(await measure(`read, ACCESS=${access}`, 1, seconds, () => call(s.base, token, 'GET', `/DocumentReference/${pick(ids)}`)));
+    rows.push(await measure(`page of 20 of 5,000 half hidden, ACCESS=${access}`, 1, seconds, page('half')));
+    rows.push(await measure(`page of 20 of 5,000 with 4,990 hidden, ACCESS=${access}`, 1, seconds, page('few')));
+    await s.stop();
+  }
+  for (const n of patients) {
+    const more = await embedded(dataDir);
+    for (; made < n; made++) await fill(more.services, `p${made}`, () => true, 1);
+    await more.stop();
+    const s = await serve(dataDir);
+    const token = await s.token(doctor);
+    rows.push(await measure(`gated read, ${n} patients`, 1, seconds, () => call(s.base, token, 'GET', `/DocumentReference?patient=p${Math.floor(Math.random() * n)}&_count=20`)));
+    await s.stop();
+  }
+  process.stdout.write('\nThe gate\n');
+  table(rows);
+  remove(dataDir);
+}
