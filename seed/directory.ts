@@ -1,12 +1,9 @@
 // Fictitious organisations and professionals; the first of each kind have ids that the tour names.
 import type { Json } from '../server/fhir/types.ts';
 import { withLuhn } from '../server/validation/identifiers.ts';
-import { G15, RPPS, FINESS } from '../server/policy/vocabulary.ts';
+import { FINESS, G15, R02, R38, RPPS } from '../server/policy/vocabulary.ts';
 import type { Random } from './random.ts';
 
-const NOS = 'https://mos.esante.gouv.fr/NOS';
-const R02 = `${NOS}/TRE_R02-SecteurActivite/FHIR/TRE-R02-SecteurActivite`;
-const R38 = `${NOS}/TRE_R38-SpecialiteOrdinale/FHIR/TRE-R38-SpecialiteOrdinale`;
 
 export type Org = { id: string; name: string; sector: string };
 export type Pro = { id: string; family: string; given: string; profession: string; specialty?: string; org: string };

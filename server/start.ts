@@ -23,6 +23,8 @@ import { auditContext, type Services } from './interaction/context.ts';
 import { matrixFrom } from './policy/matrix.ts';
 import type { WriteTable } from './policy/write.ts';
 import { securityEvent } from './audit/event.ts';
+import { exportClosed } from './audit/export.ts';
+import { addMonths } from './fhir/dates.ts';
 import { startSealing } from './audit/seal.ts';
 import { startReindexing } from './access/reindex.ts';
 import { startSweeping } from './access/sweep.ts';
@@ -34,6 +36,8 @@ import { validatorOf } from './validation/validate.ts';
 export type Running = { base: string; port: number; deps: Deps; services: Services; log: Logger; stop(): Promise<void> };
 
 const data = (folder: string, name: string): any => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+
+const DAY = 86_400_000;
 
 const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
 
@@ -112,10 +116,13 @@ export async function start(config: Config, options: { world?: World; beforeList
   const sealing = await startSealing({ store, dataDir: config.dataDir, anchor: config.auditAnchor, process: processName, now: world.now, log });
   const reindexing = await startReindexing(deps, log);
   const sweeping = startSweeping(deps, log);
+  const retention = setInterval(() => void exportClosed({ store, dataDir: config.dataDir, before: addMonths(world.now(), -12 * config.auditRetentionYears) }).catch((e) => log.warn({ detail: String(e) }, 'export of the trail failed')), DAY);
+  retention.unref();
   const port = await listen(server, config.port, config.host);
   return {
     base: config.base, port, deps, services, log,
     async stop() {
+      clearInterval(retention);
       tokens.stop();
       sweeping.stop();
       await reindexing.stop();

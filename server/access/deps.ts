@@ -24,6 +24,8 @@ export type Limits = {
 export type Terms = {
   valueSet(url: string): { system: string; code: string }[];
   closure(direction: 'above' | 'below', system: string, code: string): string[];
+  /** The display of a code, where its system is known here. */
+  display(system: string, code: string): string | undefined;
 };
 
 export type Deps = {

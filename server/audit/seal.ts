@@ -21,7 +21,7 @@ export const rootOf = (events: [string, string][]): string => hash(JSON.stringif
 export const anchorFile = (dataDir: string, anchor: string | undefined): string => anchor ?? join(dataDir, 'audit-anchor.log');
 
 /** The signing key of the trail, made at first use. */
-async function sealingKey(dataDir: string): Promise<JWK> {
+export async function sealingKey(dataDir: string): Promise<JWK> {
   const file = join(dataDir, 'audit.jwk.json');
   if (!existsSync(file)) {
     mkdirSync(dataDir, { recursive: true });

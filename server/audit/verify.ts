@@ -8,7 +8,7 @@ export type Finding = { process: string; number?: number; event?: string; fault:
 export type Verdict = { events: number; seals: number; open: number; exported: number; finding: Finding | undefined };
 
 /** Lines of the anchor, by process and number. */
-function readAnchor(file: string): { lines: Map<string, AnchorLine>; keys: Map<string, JWK>; last: Map<string, number> } {
+export function readAnchor(file: string): { lines: Map<string, AnchorLine>; keys: Map<string, JWK>; last: Map<string, number> } {
   const lines = new Map<string, AnchorLine>();
   const keys = new Map<string, JWK>();
   const last = new Map<string, number>();

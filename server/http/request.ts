@@ -77,7 +77,8 @@ export async function toRequest(req: IncomingMessage, path: string, search: stri
   const headers: Request['headers'] = {};
   for (const [k, v] of Object.entries(req.headers)) headers[k] = Array.isArray(v) ? v.join(', ') : v;
   const method = req.method ?? 'GET';
-  checkAccept(headers.accept, query.find(([k]) => k === '_format')?.[1], path.startsWith('Binary/'));
+  const other = path.startsWith('Binary/') || path.includes('$');
+  checkAccept(headers.accept, other ? undefined : query.find(([k]) => k === '_format')?.[1], other);
   const hasBody = method !== 'GET' && method !== 'HEAD' && (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined);
   const body = hasBody ? await readBody(req, path, limits) : {};
   return { method, path, headers, ...body, query: [...query, ...(body.query ?? [])] };

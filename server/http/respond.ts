@@ -29,7 +29,7 @@ export async function send(res: ServerResponse, r: Response, how: Sending): Prom
     res.end();
     return;
   }
-  const text = r.status === 304 || r.status === 204 ? undefined : bodyText(r, how.pretty);
+  const text = r.status === 304 || r.status === 204 ? undefined : bodyText(r, how.pretty && r.headers['Content-Type'] === undefined);
   if (text !== undefined) {
     headers['Content-Type'] ??= FHIR;
     headers['Content-Length'] = Buffer.byteLength(text);

@@ -2,6 +2,7 @@
 import type { Json } from '../fhir/types.ts';
 import { OWN } from '../policy/vocabulary.ts';
 import type { Context, Request, Response } from './context.ts';
+import { accessHistoryOperation } from './access-history.ts';
 import { dmpStatus } from './dmp-status.ts';
 import { eraseRecordOperation } from './erase-record.ts';
 import { explain } from './explain.ts';
@@ -45,6 +46,11 @@ export const operations: Operation[] = [
       ['mode', 'in', 0, '1', 'code', 'normal | bris_de_glace | centre_15'], ['document', 'in', 0, '1', 'Reference', 'One document only.'], ['_count', 'in', 0, '1', 'integer', 'Most documents to tell of.'], ...decisions,
     ],
     run: explain,
+  },
+  {
+    name: 'access-history', types: ['Patient'], ...onInstance, affectsState: false, definition: own('access-history'), title: 'Who did what in the record, as a person reads it; JSON or CSV (Accept: text/csv)',
+    parameters: [['date', 'in', 0, '*', 'date', 'As a search takes it.'], ['_count', 'in', 0, '1', 'integer', 'Lines a page.'], ['_cursor', 'in', 0, '1', 'string', 'As the page before gave it.'], ['access', 'out', 0, '*', 'BackboneElement', 'at, who, profession, establishment, action, document, mode, reason, rule, consent'], ['next', 'out', 0, '1', 'uri', 'The next page.']],
+    run: accessHistoryOperation,
   },
   {
     name: 'erase-record', types: ['Patient'], ...onInstance, affectsState: true, definition: own('erase-record'), title: 'Erase the documents of a record for good',

@@ -36,6 +36,7 @@ export function terminologyOf(folder: string | undefined): Terminology {
   }
   const codeSystem = (url: string): Json | undefined => systems.get(url) ?? codeSystems.get(url);
   const valueSetDefinition = (url: string): Json | undefined => sets.get(url) ?? valueSets.get(url);
+  const displays = new Map<string, Map<string, string | undefined>>();
   const expanded = new Map<string, Concept[] | undefined>();
 
   function included(inc: Json, depth: number, seen: Set<string>): Concept[] | undefined {
@@ -89,6 +90,15 @@ export function terminologyOf(folder: string | undefined): Terminology {
       if (!list) throw unsupportedParameter(`The value set \`${url.slice(0, 200)}\` is not known here.`);
       if (list.length > MAX_EXPANSION) throw tooCostly(`The value set \`${url.slice(0, 200)}\` holds more than ${MAX_EXPANSION} codes.`);
       return list;
+    },
+    display(system, code) {
+      let own = displays.get(system);
+      if (!own) {
+        displays.set(system, (own = new Map()));
+        eachConcept(codeSystem(system)?.concept, (c) => own?.set(c.code, c.display));
+        for (const vs of sets.values()) for (const i of asArray<Json>(vs.compose?.include)) if (i.system === system) for (const c of asArray<Json>(i.concept)) if (c.display && !own.has(c.code)) own.set(c.code, c.display);
+      }
+      return own.get(code);
     },
     closure(direction, system, code) {
       const out = new Set([code]);
