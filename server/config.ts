@@ -139,7 +139,7 @@ export function readConfig(env: Env): Config {
     tls: key && cert ? { key, cert, ...(ca ? { ca } : {}) } : undefined,
     trustedProxies: (r.text('TRUSTED_PROXIES') ?? '').split(',').map((p) => p.trim()).filter(Boolean),
     production, access,
-    profiles: r.oneOf('PROFILES', ['dmp', 'base'] as const, 'base'),
+    profiles: r.oneOf('PROFILES', ['dmp', 'base'] as const, 'dmp'),
     occupationalMedicine: r.oneOf('OCCUPATIONAL_MEDICINE', ['never', 'express-consent'] as const, 'never'),
     issuers: issuersOf(r, production),
     terminologyDir: r.text('TERMINOLOGY_DIR'),

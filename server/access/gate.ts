@@ -183,4 +183,4 @@ export function documentsNamed(consent: Json): string[] {
 
 /** Ids of the documents that an AuditEvent is about. */
 const eventDocuments = (event: Json): string[] =>
-  asArray<Json>(event.entity).map((e) => relativeReference(e.what?.reference)).filter((r) => r?.startsWith('DocumentReference/')).map((r) => (r as string).slice('DocumentReference/'.length));
+  asArray<Json>(event.entity).flatMap((e) => [relativeReference(e.what?.reference), ...asArray<Json>(e.detail).filter((d) => d.type === 'document').map((d) => relativeReference(d.valueString))]).filter((r) => r?.startsWith('DocumentReference/')).map((r) => (r as string).slice('DocumentReference/'.length));

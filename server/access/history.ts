@@ -72,7 +72,7 @@ async function lineOf(records: Records, names: Directory, view: View): Promise<L
   const purposes = asArray<Json>(user.purposeOfUse);
   const mode = purposes.find((p) => p.coding?.[0]?.system === R248);
   const external = asArray<Json>(event.meta?.tag).some((t) => t.code === 'external');
-  const refs = asArray<Json>(event.entity).map((e) => relativeReference(e.what?.reference)).filter((r): r is string => r !== undefined);
+  const refs = [...asArray<Json>(event.entity).map((e) => relativeReference(e.what?.reference)), ...details(event, 'document')].filter((r): r is string => r !== undefined);
   const denied = event.subtype?.[0]?.code === 'AuthZ-Consent';
   const documents = [...new Set(refs.filter((r) => r.startsWith('DocumentReference/')))];
   return {

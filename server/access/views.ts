@@ -115,7 +115,13 @@ async function eventView(gate: Gate, row: Row): Promise<View> {
     if (ref?.startsWith('DocumentReference/')) return !hidden.has(ref.slice('DocumentReference/'.length));
     return !(e.query && mentions(Buffer.from(String(e.query), 'base64').toString(), hidden));
   });
-  return kept.length === asArray(event.entity).length ? own : { ...own, text: JSON.stringify({ ...event, entity: kept }) };
+  // A decision names its documents as details.
+  const telling = kept.map((e) => {
+    const detail = asArray<Json>(e.detail).filter((d) => !(d.type === 'document' && hidden.has(String(d.valueString).slice('DocumentReference/'.length))));
+    return detail.length === asArray(e.detail).length ? e : { ...e, detail };
+  });
+  const same = telling.length === asArray(event.entity).length && telling.every((e, i) => e === event.entity[i]);
+  return same ? own : { ...own, text: JSON.stringify({ ...event, entity: telling }) };
 }
 
 const mentions = (text: string, ids: Set<string>): boolean => [...ids].some((id) => text.includes(id));

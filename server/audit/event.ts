@@ -123,8 +123,14 @@ const patientEntity = (id: string): Json => ({ what: { reference: `Patient/${id}
 const queryEntity = (query: string): Json => ({ type: { system: ENTITY_TYPE, code: '2' }, role: { system: OBJECT_ROLE, code: '24' }, query: Buffer.from(query).toString('base64') });
 const transactionEntity = (id: string): Json => ({ what: { identifier: { value: id } }, type: { system: `${BALP}/CodeSystem/BasicAuditEntityType`, code: 'XrequestId' } });
 
-function dataEntities(r: Shown): Json[] {
-  const entity = (ref: string, detail?: Json[]): Json => ({ what: { reference: ref }, type: { system: ENTITY_TYPE, code: '2' }, role: { system: OBJECT_ROLE, code: r.ref.startsWith('DocumentReference') || detail ? '3' : '4' }, ...(detail ? { detail } : {}) });
+/** What was touched. BALP has one data entity at most in a profile, of type 2; others, and those that a query disclosed, say their resource type. */
+function dataEntities(r: Shown, first: boolean): Json[] {
+  let data = first;
+  const entity = (ref: string, detail?: Json[]): Json => {
+    const type = data ? { system: ENTITY_TYPE, code: '2' } : { system: 'http://hl7.org/fhir/resource-types', code: ref.split('/')[0] };
+    data = false;
+    return { what: { reference: ref }, type, role: { system: OBJECT_ROLE, code: r.ref.startsWith('DocumentReference') || detail ? '3' : '4' }, ...(detail ? { detail } : {}) };
+  };
   const trail = [...(r.rule ? [{ type: 'rule', valueString: r.rule }] : []), ...r.consents.map((c) => ({ type: 'consent', valueString: `Consent/${c}` }))];
   const own = r.documents.filter((d) => r.ref !== `DocumentReference/${d}`).map((d) => entity(`DocumentReference/${d}`, r.ref.startsWith('Binary/') ? [{ type: 'content', valueString: r.ref }, ...trail] : undefined));
   if (r.ref.startsWith('Binary/') && own.length) return own;
@@ -144,7 +150,7 @@ const profileUrl = (name: string, patient: string | null): string => `${BALP}/St
 
 function rest(input: AuditInput, patient: string | null, resources: Shown[], site: string): Json {
   const p = PROFILES[input.act.kind];
-  const data = resources.flatMap(dataEntities);
+  const data = resources.flatMap((r, i) => dataEntities(r, i === 0 && p.name !== 'Query'));
   // A Create, Read, Update or Delete that reached nothing names what was asked for.
   if (!data.length && input.act.type && input.act.id && p.name !== 'Query') data.push({ what: { reference: `${input.act.type}/${input.act.id}` }, type: { system: ENTITY_TYPE, code: '2' }, role: { system: OBJECT_ROLE, code: '4' } });
   const entity = [
@@ -155,9 +161,10 @@ function rest(input: AuditInput, patient: string | null, resources: Shown[], sit
   ];
   return {
     resourceType: 'AuditEvent',
-    meta: { profile: [profileUrl(p.name, patient)] },
+    // BALP's profiles are of what succeeded: an attempt that failed claims none.
+    ...(input.outcome.code === '0' ? { meta: { profile: [profileUrl(p.name, patient)] } } : {}),
     type: { system: 'http://terminology.hl7.org/CodeSystem/audit-event-type', code: 'rest' },
-    subtype: [{ system: REST, code: p.subtype }, ...(p.name === 'Query' && p.subtype !== 'search-type' ? [{ system: REST, code: 'search' }] : [])],
+    subtype: [{ system: REST, code: p.subtype }, ...(p.subtype === 'history-instance' ? [{ system: REST, code: 'read' }] : []), ...(p.name === 'Query' && p.subtype !== 'search-type' ? [{ system: REST, code: 'search' }] : [])],
     action: p.action,
     recorded: instant(input.now),
     outcome: input.outcome.code,
@@ -185,9 +192,8 @@ function authz(input: AuditInput, ctx: AuditContext, r: Refusal): Json {
     source: { site: ctx.site, observer: { display: ctx.site }, type: [{ system: SOURCE_TYPE, code: '4' }] },
     entity: [
       ...(r.patient === null ? [] : [patientEntity(r.patient)]),
-      ...consents.map((c) => ({ what: c === 'none' ? { display: 'no Consent' } : { reference: `Consent/${c}` }, type: { system: 'http://hl7.org/fhir/resource-types', code: 'Consent' } })),
-      ...r.documents.map((d) => ({ what: { reference: `DocumentReference/${d}` }, type: { system: ENTITY_TYPE, code: '2' }, role: { system: OBJECT_ROLE, code: '3' } })),
-      transactionEntity(input.requestId),
+      // BALP closes the entities of a decision: the documents and the request stand as details of what it rested on.
+      ...consents.map((c, i) => ({ what: c === 'none' ? { display: 'no Consent' } : { reference: `Consent/${c}` }, type: { system: 'http://hl7.org/fhir/resource-types', code: 'Consent' }, ...(i === 0 ? { detail: [...r.documents.map((d) => ({ type: 'document', valueString: `DocumentReference/${d}` })), { type: 'XrequestId', valueString: input.requestId }] } : {}) })),
       ...(input.caller?.tokenId ? [{ what: { identifier: { value: input.caller.tokenId } }, type: { system: `${BALP}/CodeSystem/UserAgentTypes`, code: 'UserOauthAgent' } }] : []),
     ],
   };

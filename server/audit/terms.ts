@@ -31,6 +31,13 @@ export function eventTerms(event: Json): { terms: string[]; docs: string[] } {
     token(out, 'entity-role', e.role);
     if (e.name) out.push(keys.stringKey(P('entity-name'), e.name), keys.exactKey(P('entity-name'), e.name));
     const ref = e.what?.reference;
+    for (const d of asArray<Json>(e.detail)) {
+      if (d.type === 'XrequestId') out.push(keys.codeKey(keys.identifierParam(P('entity')), d.valueString), keys.tokenKey(keys.identifierParam(P('entity')), '', d.valueString));
+      if (d.type !== 'document') continue;
+      const id = String(d.valueString).slice('DocumentReference/'.length);
+      docs.push(id);
+      out.push(`~doc>${id}`);
+    }
     if (e.what?.identifier?.value) out.push(keys.codeKey(keys.identifierParam(P('entity')), e.what.identifier.value), keys.tokenKey(keys.identifierParam(P('entity')), e.what.identifier.system ?? '', e.what.identifier.value));
     if (!ref) continue;
     out.push(keys.referenceKey(P('entity'), ref));

@@ -48,6 +48,20 @@ function typeChildren(type: string): Map<string, Element[]> | undefined {
   return byType.get(type);
 }
 
+const constraints = new Map<string, Json[]>();
+
+/** Invariants on what stands at a place: those of the type itself at its root, of the element within. */
+export function constraintsAt(place: Place): Json[] {
+  const key = `${place.type} ${place.path}`;
+  let known = constraints.get(key);
+  if (!known) {
+    const own = structures.get(BASE + place.type)?.snapshot.element.find((e: Json) => e.path === place.path);
+    known = ((own?.constraint ?? []) as Json[]).filter((c) => c.expression !== undefined && c.severity === 'error');
+    constraints.set(key, known);
+  }
+  return known;
+}
+
 /** Where a node stands: a type's own tree and the path in it. */
 export type Place = { type: string; path: string };
 

@@ -15,6 +15,8 @@ export type Terminology = Terms & {
   valueSetDefinition(url: string): Json | undefined;
   /** Undefined where the value set is unknown or cannot be expanded here. */
   expand(url: string): Concept[] | undefined;
+  /** `system|code` and `|code` of each member, for asking often; undefined as above. */
+  members(url: string): Set<string> | undefined;
 };
 
 function eachConcept(list: Json[] | undefined, visit: (c: Json, parents: string[]) => void, parents: string[] = []): void {
@@ -24,8 +26,8 @@ function eachConcept(list: Json[] | undefined, visit: (c: Json, parents: string[
   }
 }
 
-/** `folder`: later versions that replace what is built in. */
-export function terminologyOf(folder: string | undefined): Terminology {
+/** `folder`: later versions that replace what is built in; `more`: others beside, for tests and oracles. */
+export function terminologyOf(folder: string | undefined, more: Json[] = []): Terminology {
   const systems = new Map<string, Json>();
   const sets = new Map<string, Json>();
   for (const dir of [join(ROOT, 'terminology', 'codesystem'), join(ROOT, 'terminology', 'valueset'), ...(folder ? [folder] : [])]) {
@@ -34,8 +36,13 @@ export function terminologyOf(folder: string | undefined): Terminology {
       if (d.resourceType === 'ValueSet') sets.set(d.url, d);
     }
   }
+  for (const d of more) {
+    if (d.resourceType === 'CodeSystem') systems.set(d.url, d);
+    if (d.resourceType === 'ValueSet') sets.set(d.url, d);
+  }
   const codeSystem = (url: string): Json | undefined => systems.get(url) ?? codeSystems.get(url);
   const valueSetDefinition = (url: string): Json | undefined => sets.get(url) ?? valueSets.get(url);
+  const memberships = new Map<string, Set<string> | undefined>();
   const displays = new Map<string, Map<string, string | undefined>>();
   const expanded = new Map<string, Concept[] | undefined>();
 
@@ -85,6 +92,13 @@ export function terminologyOf(folder: string | undefined): Terminology {
 
   return {
     codeSystem, valueSetDefinition, expand,
+    members(url) {
+      if (!memberships.has(url)) {
+        const list = expand(url);
+        memberships.set(url, list && new Set(list.flatMap((x) => [`${x.system}|${x.code}`, `|${x.code}`])));
+      }
+      return memberships.get(url);
+    },
     valueSet(url) {
       const list = expand(url);
       if (!list) throw unsupportedParameter(`The value set \`${url.slice(0, 200)}\` is not known here.`);

@@ -1,10 +1,12 @@
 // Structure, cardinality, primitives, choices, reference targets, bindings: the base type, element by element.
 import type { Issue } from '../fhir/errors.ts';
-import { asArray, type Json, type Resource } from '../fhir/types.ts';
-import { childElements, type Element, type ElementType, type Place, placeOf, rootPlace } from '../fhir/schema.ts';
+import { asArray, ID, type Json, type Resource } from '../fhir/types.ts';
+import { childElements, constraintsAt, type Element, type ElementType, type Place, placeOf, rootPlace } from '../fhir/schema.ts';
 import type { Terminology } from '../terminology/terms.ts';
+import { evaluate } from './invariants.ts';
 import { narrativeFault } from './narrative.ts';
 import { primitiveFault } from './primitives.ts';
+import type { Constraint } from './profiles.ts';
 
 type Slot = { element: Element; type: ElementType; list: boolean; primitive: boolean; place: () => Place | undefined; binding: string | undefined; targets: Set<string> | undefined };
 type Shape = { slots: Map<string, Slot>; required: { name: string; keys: string[] }[]; choices: string[][] };
@@ -40,27 +42,15 @@ function shapeOf(place: Place): Shape {
   return shape;
 }
 
-export type Checker = { issues: Issue[]; terms: Terminology; contained: Map<string, string>; max: number };
+export type Checker = { issues: Issue[]; terms: Terminology; contained: Map<string, string>; max: number; /** The resource that a check is in, and the outermost one. */ resource: Json; root: Json };
 
 function fault(c: Checker, path: string, code: string, reason: string, text: string, severity: Issue['severity'] = 'error'): void {
   if (c.issues.length < c.max) c.issues.push({ severity, code, reason, text, expression: [path] });
 }
 
-const sets = new WeakMap<Terminology, Map<string, Set<string> | undefined>>();
-
-function members(terms: Terminology, url: string): Set<string> | undefined {
-  let known = sets.get(terms);
-  if (!known) sets.set(terms, (known = new Map()));
-  if (!known.has(url)) {
-    const list = terms.expand(url);
-    known.set(url, list && new Set(list.flatMap((x) => [`${x.system}|${x.code}`, `|${x.code}`])));
-  }
-  return known.get(url);
-}
-
 /** Required binding: the code, or one coding of the concept, is in the set. */
 function checkBinding(c: Checker, value: unknown, slot: Slot, path: string): void {
-  const set = members(c.terms, slot.binding as string);
+  const set = c.terms.members(slot.binding as string);
   if (!set) return;
   if (typeof value === 'string') {
     if (!set.has(`|${value}`)) fault(c, path, 'code-invalid', 'code', `\`${value.slice(0, 64)}\` is not a code of ${slot.binding}.`);
@@ -145,7 +135,7 @@ function checkObject(c: Checker, o: Json, place: Place, path: string, depth: num
     const name = shadowed ? key.slice(1) : key;
     const slot = shape.slots.get(name);
     if (!slot || (shadowed && !slot.primitive)) {
-      if (!(key === 'resourceType' && place.path === place.type) && key !== 'fhir_comments') fault(c, `${path}.${name}`, 'structure', 'unknown-element', `\`${key.slice(0, 64)}\` is no element of ${place.path}.`);
+      if (!(key === 'resourceType' && place.path === place.type)) fault(c, `${path}.${name}`, 'structure', 'unknown-element', `\`${key.slice(0, 64)}\` is no element of ${place.path}.`);
       continue;
     }
     if (shadowed && name in o) continue;
@@ -158,11 +148,17 @@ function checkObject(c: Checker, o: Json, place: Place, path: string, depth: num
     } else checkValue(c, value, slot, `${path}.${name}`, depth);
   }
   for (const r of shape.required) if (!r.keys.some((k) => o[k] !== undefined || o[`_${k}`] !== undefined)) fault(c, `${path}.${r.name.replace('[x]', '')}`, 'required', 'required', `\`${r.name}\` is required.`);
+  checkInvariants(c, root ? c.resource : o, place, path);
   for (const choice of shape.choices) {
     let n = 0;
     for (const k of choice) if (o[k] !== undefined || o[`_${k}`] !== undefined) n++;
     if (n > 1) fault(c, path, 'structure', 'choice', `Only one of ${choice.filter((k) => o[k] !== undefined).join(', ')} may stand.`);
   }
+}
+
+/** Invariants on an object; what cannot be evaluated is no fault of the instance. */
+function checkInvariants(c: Checker, o: Json, place: Place, path: string): void {
+  for (const k of constraintsAt(place)) if (evaluate(k as Constraint, o, place.path, c.resource, c.root) === 'fails') fault(c, path, 'invariant', k.key, `${k.key}: ${k.human}`);
 }
 
 /** A resource by its base type: every fault with its place. */
@@ -175,7 +171,11 @@ export function checkResource(c: Checker, resource: Resource, path: string, dept
     c.contained = new Map(outer);
     for (const inner of asArray<Json>(resource.contained)) if (inner && typeof inner === 'object' && inner.id) c.contained.set(inner.id, inner.resourceType);
   }
+  if (resource.id !== undefined && !ID.test(String(resource.id))) fault(c, `${path}.id`, 'value', 'primitive', 'The value has the form of an id.');
   const { resourceType: _r, ...body } = resource;
+  const within = c.resource;
+  c.resource = resource;
   checkObject(c, body, place, path, depth + 1, true);
+  c.resource = within;
   c.contained = outer;
 }
