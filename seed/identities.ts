@@ -32,7 +32,9 @@ export function identity(r: Random, order: number, age?: [number, number]): Iden
   const years = r.whole(...(age ?? [1, 95]));
   const birth = new Date(Date.UTC(2026 - years, r.whole(0, 11), r.whole(1, 28)));
   const commune = r.pick(COMMUNES);
-  return { family: r.pick(FAMILIES), given: r.pick(gender === 'male' ? MEN : WOMEN), gender, birth, ins: nir(gender, birth, commune[1], order), commune };
+  // Beyond the first thousand, a birth place of the same department keeps numbers distinct.
+  const place = order < 1000 ? commune[1] : `${commune[1].slice(0, 2)}${String(1 + (Math.floor(order / 1000) * 37 + r.whole(0, 36)) % 990).padStart(3, '0')}`;
+  return { family: r.pick(FAMILIES), given: r.pick(gender === 'male' ? MEN : WOMEN), gender, birth, ins: nir(gender, birth, place, order), commune };
 }
 
 export function patientResource(i: Identity, id: string, extra: Json = {}): Json {

@@ -12,7 +12,7 @@ import { newCursorKey } from './access/cursor.ts';
 import { createApp } from './app.ts';
 import { developmentConfig, developmentIssuer, developmentKey, publicJwks, tokenEndpoint } from './auth/development.ts';
 import { verifier } from './auth/verify.ts';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { definitionsFrom } from './terminology/definitions.ts';
 import type { World } from './fhir/types.ts';
 import { ROOT } from './fhir/packs.ts';
@@ -30,7 +30,7 @@ import { startReindexing } from './access/reindex.ts';
 import { startSweeping } from './access/sweep.ts';
 import type { Store } from './store/port.ts';
 import { sqliteStore } from './store/sqlite/store.ts';
-import { terminologyOf } from './terminology/terms.ts';
+import { terminologyMistakes, terminologyOf } from './terminology/terms.ts';
 import { validatorOf } from './validation/validate.ts';
 
 export type Running = { base: string; port: number; deps: Deps; services: Services; log: Logger; stop(): Promise<void> };
@@ -78,7 +78,7 @@ export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeo
     settings: deps,
     records: (ask) => new Records(deps, ask),
     capabilities,
-    validate: validatorOf({ strictProfiles: config.profiles === 'dmp', production: config.production }),
+    validate: validatorOf({ strictProfiles: config.profiles === 'dmp' && !deps.open, production: config.production, terms: deps.terms }),
     definition: (type, id) => published(type).find((d) => d.id === id),
     definitions: published,
   };
@@ -96,6 +96,8 @@ export async function start(config: Config, options: { world?: World; beforeList
   const log = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
   const world = options.world ?? systemWorld;
   const processName = `${new Date(world.now()).toISOString().slice(0, 19)}-${randomBytes(4).toString('hex')}`;
+  const mistakes = config.terminologyDir === undefined ? [] : terminologyMistakes(config.terminologyDir);
+  if (mistakes.length) throw new ConfigError(mistakes);
   const store = await openStore(config, processName);
   const deps = await makeDeps(config, store, world);
   const dev = config.issuers.length || config.production ? undefined : await developmentKey(config.dataDir);

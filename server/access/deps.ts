@@ -21,12 +21,8 @@ export type Limits = {
   chain: number;
 };
 
-export type Terms = {
-  valueSet(url: string): { system: string; code: string }[];
-  closure(direction: 'above' | 'below', system: string, code: string): string[];
-  /** The display of a code, where its system is known here. */
-  display(system: string, code: string): string | undefined;
-};
+export type { Terminology as Terms } from '../terminology/terms.ts';
+import type { Terminology as Terms } from '../terminology/terms.ts';
 
 export type Deps = {
   store: Store;

@@ -41,6 +41,11 @@ function resource(type: string, profiles: string[]): Json {
   };
 }
 
+const operationsOf = (type: string): Json => {
+  const own = operations.filter((o) => o.types !== '*' && o.types.includes(type));
+  return own.length ? { operation: own.map((o) => ({ name: o.name, definition: o.definition })) } : {};
+};
+
 const DEFINITIONS = ['StructureDefinition', 'SearchParameter', 'OperationDefinition', 'ValueSet', 'CodeSystem', 'ConceptMap', 'CapabilityStatement'];
 
 export function capabilityStatement(o: CapabilityOptions): Json {
@@ -71,7 +76,7 @@ export function capabilityStatement(o: CapabilityOptions): Json {
       },
       resource: [
         ...STORED_TYPES.map((t) => resource(t, o.profiles[t] ?? [])),
-        ...DEFINITIONS.map((type) => ({ type, interaction: [{ code: 'read' }, { code: 'search-type' }], searchParam: [{ name: 'url', type: 'uri' }, { name: 'name', type: 'string' }] })),
+        ...DEFINITIONS.map((type) => ({ type, interaction: [{ code: 'read' }, { code: 'search-type' }], searchParam: [{ name: 'url', type: 'uri' }, { name: 'name', type: 'string' }], ...operationsOf(type) })),
       ],
       interaction: [{ code: 'transaction' }, { code: 'batch' }],
       searchParam: [{ name: '_id', type: 'token' }, { name: '_lastUpdated', type: 'date' }],

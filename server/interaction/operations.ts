@@ -6,6 +6,7 @@ import { accessHistoryOperation } from './access-history.ts';
 import { dmpStatus } from './dmp-status.ts';
 import { eraseRecordOperation } from './erase-record.ts';
 import { explain } from './explain.ts';
+import { expand, lookup, subsumes, translate, validateCode } from './terminology.ts';
 import { validateOperation } from './validate.ts';
 
 type Parameter = [name: string, use: 'in' | 'out', min: number, max: string, type: string, documentation: string];
@@ -32,8 +33,17 @@ const decisions: Parameter[] = [
   ['more', 'out', 1, '1', 'boolean', 'Whether further documents stand.'],
 ];
 
+const hl7 = (name: string): string => `http://hl7.org/fhir/OperationDefinition/${name}`;
+const onBoth = { system: false, type: true, instance: true, affectsState: false, parameters: [] };
+
 export const operations: Operation[] = [
   { name: 'validate', types: '*', system: false, type: true, instance: true, affectsState: false, definition: 'http://hl7.org/fhir/OperationDefinition/Resource-validate', title: 'Validate a resource', parameters: [], run: validateOperation },
+  { name: 'expand', types: ['ValueSet'], ...onBoth, definition: hl7('ValueSet-expand'), title: 'Expand a value set', run: expand },
+  { name: 'validate-code', types: ['ValueSet'], ...onBoth, definition: hl7('ValueSet-validate-code'), title: 'Whether a code is in a value set', run: validateCode },
+  { name: 'validate-code', types: ['CodeSystem'], ...onBoth, definition: hl7('CodeSystem-validate-code'), title: 'Whether a code is in a code system', run: validateCode },
+  { name: 'lookup', types: ['CodeSystem'], ...onBoth, definition: hl7('CodeSystem-lookup'), title: 'What a code means', run: lookup },
+  { name: 'subsumes', types: ['CodeSystem'], ...onBoth, definition: hl7('CodeSystem-subsumes'), title: 'Whether a code subsumes another', run: subsumes },
+  { name: 'translate', types: ['ConceptMap'], ...onBoth, definition: hl7('ConceptMap-translate'), title: 'Translate a code', run: translate },
   {
     name: 'dmp-status', types: ['Patient'], ...onInstance, affectsState: false, definition: own('dmp-status'), title: 'Whether a record exists and is open, and of the caller alone: authorised or not, médecin traitant or not',
     parameters: [['exists', 'out', 1, '1', 'boolean', 'A record was opened, opposed or closed once.'], ['open', 'out', 1, '1', 'boolean', 'It is open.'], ['status', 'out', 1, '1', 'code', 'none | open | opposed | closed'], ['authorised', 'out', 1, '1', 'boolean', 'The caller may consult.'], ['treating', 'out', 1, '1', 'boolean', 'The caller is the médecin traitant.']],

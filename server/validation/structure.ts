@@ -48,8 +48,13 @@ function fault(c: Checker, path: string, code: string, reason: string, text: str
   if (c.issues.length < c.max) c.issues.push({ severity, code, reason, text, expression: [path] });
 }
 
+const MIME_TYPES = 'http://hl7.org/fhir/ValueSet/mimetypes';
+const MIME = /^[A-Za-z0-9!#$&^_.+-]+\/[A-Za-z0-9!#$&^_.+-]+(\s*;.{1,200})?$/;
+
 /** Required binding: the code, or one coding of the concept, is in the set. */
 function checkBinding(c: Checker, value: unknown, slot: Slot, path: string): void {
+  // BCP 13 is a form, not a list.
+  if (slot.binding === MIME_TYPES && typeof value === 'string' && !MIME.test(value)) return fault(c, path, 'code-invalid', 'code', `\`${value.slice(0, 64)}\` is no media type.`);
   const set = c.terms.members(slot.binding as string);
   if (!set) return;
   if (typeof value === 'string') {

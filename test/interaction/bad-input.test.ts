@@ -1,7 +1,7 @@
 // Bad input: a 4xx with an OperationOutcome that names the place, nothing stored, never a 500.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as callers from '../../seed/callers.ts';
-import { anonymous, type Client, openRecord, reasons, type Rec, type TestServer, testServer } from '../support/server.ts';
+import { documentBody, anonymous, type Client, openRecord, reasons, type Rec, type TestServer, testServer } from '../support/server.ts';
 
 let s: TestServer;
 let registry: Client;
@@ -145,7 +145,7 @@ it('a chain too costly is refused, not run', async () => {
 });
 
 it('a document for nobody is refused', async () => {
-  const a = await hospital.post('DocumentReference', { resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }], subject: { reference: 'Patient/nobody' } });
+  const a = await hospital.post('DocumentReference', documentBody('nobody'));
   expect([a.status, reasons(a)[0]]).toEqual([422, 'no-patient']);
   expect((await rec.deposit(hospital, { status: 'entered-in-error' })).status).toBe(422);
 });
