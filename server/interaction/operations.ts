@@ -4,8 +4,13 @@ import { OWN } from '../policy/vocabulary.ts';
 import type { Context, Request, Response } from './context.ts';
 import { accessHistoryOperation } from './access-history.ts';
 import { dmpStatus } from './dmp-status.ts';
+import { docref } from './docref.ts';
 import { eraseRecordOperation } from './erase-record.ts';
 import { explain } from './explain.ts';
+import { exportRecord } from './export-record.ts';
+import { generateMetadata } from './generate-metadata.ts';
+import { merge, move } from './registry.ts';
+import { summarySheet } from './summary-sheet.ts';
 import { expand, lookup, subsumes, translate, validateCode } from './terminology.ts';
 import { validateOperation } from './validate.ts';
 
@@ -62,6 +67,19 @@ export const operations: Operation[] = [
     parameters: [['date', 'in', 0, '*', 'date', 'As a search takes it.'], ['_count', 'in', 0, '1', 'integer', 'Lines a page.'], ['_cursor', 'in', 0, '1', 'string', 'As the page before gave it.'], ['access', 'out', 0, '*', 'BackboneElement', 'at, who, profession, establishment, action, document, mode, reason, rule, consent'], ['next', 'out', 0, '1', 'uri', 'The next page.']],
     run: accessHistoryOperation,
   },
+  { name: 'docref', types: ['DocumentReference'], system: false, type: true, instance: false, affectsState: false, definition: 'http://hl7.org/fhir/uv/ipa/OperationDefinition/docref', title: 'The documents of a patient, by dates and type', parameters: [], run: docref },
+  { name: 'generate-metadata', types: ['DocumentReference'], system: false, type: true, instance: false, affectsState: false, definition: 'https://profiles.ihe.net/ITI/MHD/OperationDefinition/generate-metadata', title: 'The metadata of a CDA R2 or FHIR document (ITI-106)', parameters: [], run: generateMetadata },
+  {
+    name: 'summary-sheet', types: ['Patient'], ...onInstance, affectsState: false, definition: own('summary-sheet'), title: 'Latest synthesis, allergies and blood group, directives, vaccinations, trusted person',
+    parameters: [['synthesis', 'out', 0, '1', 'BackboneElement', 'The latest.'], ['allergiesAndBloodGroup', 'out', 0, '1', 'BackboneElement', 'Medical profile, transfusion summary.'], ['directives', 'out', 0, '1', 'BackboneElement', 'Advance directives and wishes.'], ['vaccinations', 'out', 0, '1', 'BackboneElement', 'The latest five.'], ['trustedPerson', 'out', 0, '1', 'BackboneElement', 'Contacts and related persons.'], ['notice', 'out', 0, '1', 'code', 'Why nothing is shown.']],
+    run: summarySheet,
+  },
+  {
+    name: 'export-record', types: ['Patient'], ...onInstance, affectsState: false, definition: own('export-record'), title: 'All that the patient sees of the record: NDJSON, or a zip with the original files (Accept: application/zip)',
+    parameters: [['_format', 'in', 0, '1', 'string', 'ndjson | zip']], run: exportRecord,
+  },
+  { name: 'move', types: ['DocumentReference'], ...onInstance, affectsState: true, definition: own('move'), title: "Move a misfiled document into another patient's record", parameters: [['patient', 'in', 1, '1', 'Reference', 'The patient whose it is.'], ['moved', 'out', 1, '1', 'integer', 'Documents moved.']], run: move },
+  { name: 'merge', types: ['Patient'], ...onInstance, affectsState: true, definition: own('merge'), title: 'Merge a duplicate into the Patient that stays', parameters: [['target', 'in', 1, '1', 'Reference', 'The Patient that stays.'], ['moved', 'out', 1, '1', 'integer', 'Resources moved.']], run: merge },
   {
     name: 'erase-record', types: ['Patient'], ...onInstance, affectsState: true, definition: own('erase-record'), title: 'Erase the documents of a record for good',
     parameters: [['confirm', 'in', 1, '1', 'code', '`erase`'], ['erased', 'out', 1, '1', 'integer', 'Resources erased.']], run: eraseRecordOperation,

@@ -37,6 +37,8 @@ export const natives: Record<string, Native> = {
   'dom-2': (o) => asArray<Json>(o.contained).every((c) => !has(c?.contained)),
   'dom-4': (o) => asArray<Json>(o.contained).every((c) => !has(c?.meta?.versionId) && !has(c?.meta?.lastUpdated)),
   'dom-5': (o) => asArray<Json>(o.contained).every((c) => !has(c?.meta?.security)),
+  'dmp-doc-2': (o) => asArray<Json>(o.content).every((c) => has(c?.attachment?.data) || has(c?.attachment?.url)),
+  'dmp-pat-1': (o) => has(o.identifier) || asArray<Json>(o.name).some((n) => has(n?.family)),
   'dom-3': containedUsed,
   // References are followed where they stand (structure.ts).
   'ref-1': () => true,

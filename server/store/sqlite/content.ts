@@ -128,6 +128,7 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
       write(key) {
         if (!isSmall(key)) return;
         const bytes = held.get(key)?.bytes;
+        if (!bytes && stored(key)) return;
         if (!bytes) throw new Unavailable('content is not held any more');
         statement('INSERT OR IGNORE INTO blob VALUES (?, ?)').run(key, bytes);
       },
