@@ -73,7 +73,7 @@ export function makeServices(config: Config, deps: Deps, smart: ReturnType<typeo
   const definitions = definitionsFrom();
   const options = { base: config.base, version, started, profiles: definitions.supportedProfiles, smart, open: deps.open };
   const capabilities = () => capabilityStatement(options);
-  const published = (type: string) => (type === 'CapabilityStatement' ? [capabilities()] : type === 'OperationDefinition' ? operationDefinitions() : definitions.all(type));
+  const published = (type: string) => (type === 'CapabilityStatement' ? [capabilities(), ...definitions.all(type)] : type === 'OperationDefinition' ? operationDefinitions() : definitions.all(type));
   return {
     settings: deps,
     records: (ask) => new Records(deps, ask),

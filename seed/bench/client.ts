@@ -28,7 +28,7 @@ export function freePort(): Promise<number> {
 }
 
 /** The development issuer's token for a caller of the seed. */
-export async function tokenFor(dataDir: string, base: string, c: Caller, jti = randomUUID()): Promise<string> {
+async function tokenFor(dataDir: string, base: string, c: Caller, jti = randomUUID()): Promise<string> {
   const dmp = { kind: c.kind, ...(c.kind === 'system' ? { system: c.ref.replace(/^system:/, '') } : {}), organization: c.organization, sector: c.sector, profession: c.profession, specialty: c.specialty, roles: c.roles };
   return sign(await developmentKey(dataDir), base, { dmp, ...(c.kind === 'system' ? {} : { fhirUser: c.ref }), scope: c.scopes.join(' ') }, { ttl: 36_000, now: Date.now(), jti });
 }

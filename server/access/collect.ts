@@ -13,7 +13,7 @@ export async function found(records: Records, type: string, params: [string, str
 }
 
 /** All matches of a search, page after page. */
-export async function all(records: Records, type: string, params: [string, string][]): Promise<View[]> {
+async function all(records: Records, type: string, params: [string, string][]): Promise<View[]> {
   const out: View[] = [];
   const asked: [string, string][] = [...params, ['_count', '200'], ['_total', 'none']];
   for (let cursor: string | undefined; ; ) {

@@ -44,7 +44,7 @@ function valuesOf(o: unknown, node: Node, path: string): Value[] {
 
 const asValues = (v: unknown, type: string | undefined, path: string, list: boolean): Value[] => (v === undefined ? [] : list ? (v as unknown[]).map((value, i) => ({ value, type, path: `${path}[${i}]` })) : [{ value: v, type, path }]);
 
-export function equal(a: unknown, b: unknown): boolean {
+function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
   const ka = Object.keys(a as Json);
@@ -52,7 +52,7 @@ export function equal(a: unknown, b: unknown): boolean {
 }
 
 /** Whether a value holds at least what a pattern says. */
-export function matchesPattern(pattern: unknown, v: unknown): boolean {
+function matchesPattern(pattern: unknown, v: unknown): boolean {
   if (Array.isArray(pattern)) return Array.isArray(v) && pattern.every((p) => v.some((x) => matchesPattern(p, x)));
   if (pattern && typeof pattern === 'object') return v !== null && typeof v === 'object' && !Array.isArray(v) && Object.entries(pattern).every(([k, p]) => matchesPattern(p, (v as Json)[k]));
   return pattern === v;

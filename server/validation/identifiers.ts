@@ -11,7 +11,7 @@ export function ninKey(body: string): string {
 const FORM = /^[1-478]\d{4}(\d{2}|2[AB])\d{6}\d{2}$/;
 
 /** A matricule with its key, valid. */
-export const validNin = (value: string): boolean => FORM.test(value) && ninKey(value.slice(0, 13)) === value.slice(13);
+const validNin = (value: string): boolean => FORM.test(value) && ninKey(value.slice(0, 13)) === value.slice(13);
 
 /** Luhn's check, which RPPS numbers and FINESS numbers pass. */
 function luhn(value: string): boolean {

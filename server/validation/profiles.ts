@@ -99,7 +99,7 @@ export function profilesOf(own: Map<string, Json>): (url: string) => Profile | u
     if (known instanceof BadProfile) throw known;
     if (known) return known;
     const sd = source(url);
-    if (!sd || sd.derivation !== 'constraint') return undefined;
+    if (sd?.derivation !== 'constraint') return undefined;
     try {
       const p = build(sd, source);
       built.set(url, p);

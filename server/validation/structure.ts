@@ -49,7 +49,8 @@ function fault(c: Checker, path: string, code: string, reason: string, text: str
 }
 
 const MIME_TYPES = 'http://hl7.org/fhir/ValueSet/mimetypes';
-const MIME = /^[A-Za-z0-9!#$&^_.+-]+\/[A-Za-z0-9!#$&^_.+-]+(\s*;.{1,200})?$/;
+/** Besides, FHIR's own short names of its formats. */
+const MIME = /^(?:json|xml|ttl)$|^[A-Za-z0-9!#$&^_.+-]+\/[A-Za-z0-9!#$&^_.+-]+(\s*;.{1,200})?$/;
 
 /** Required binding: the code, or one coding of the concept, is in the set. */
 function checkBinding(c: Checker, value: unknown, slot: Slot, path: string): void {
