@@ -1,7 +1,7 @@
 // FHIRPath Patch: https://hl7.org/fhir/R4/fhirpatch.html
 import fhirpath from 'fhirpath';
 import * as errors from '../fhir/errors.ts';
-import { asArray, type Json, type Resource } from '../fhir/types.ts';
+import { asArray, type Json, type Resource, cloned } from '../fhir/types.ts';
 import { type Place, placeOf, property, rootPlace } from '../fhir/schema.ts';
 
 /** A place in the resource: its holder, the property, and the index in a list. */
@@ -200,7 +200,7 @@ function operate(root: { r: Resource }, operation: Json): void {
 
 /** Applies the operations of a Parameters resource in order; a 422 names what does not apply. */
 export function applyFhirPathPatch(resource: Resource, patch: Resource): Resource {
-  const root = { r: structuredClone(resource) };
+  const root = { r: cloned(resource) };
   for (const operation of asArray<Json>(patch.parameter)) {
     if (operation.name !== 'operation') throw failed(`\`${String(operation.name).slice(0, 40)}\` is no operation.`);
     operate(root, operation);

@@ -35,3 +35,12 @@ export type World = {
 export const instant = (ms: number): string => new Date(ms).toISOString();
 
 export const asArray = <T>(x: T | T[] | undefined | null): T[] => (x === undefined || x === null ? [] : Array.isArray(x) ? x : [x]);
+
+/** A copy whose objects are its own; texts, which never change, are shared. */
+export function cloned<T>(x: T): T {
+  if (Array.isArray(x)) return x.map(cloned) as T;
+  if (x === null || typeof x !== 'object') return x;
+  const out: Json = {};
+  for (const k of Object.keys(x)) out[k] = cloned((x as Json)[k]);
+  return out as T;
+}

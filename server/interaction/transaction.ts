@@ -7,7 +7,8 @@ import type { InteractionKind } from '../audit/event.ts';
 import { checkIdentities, type Entry, isIssue, parseEntries } from '../bundle/entries.ts';
 import { conditionalReferences, rewriteReferences } from '../bundle/references.ts';
 import * as errors from '../fhir/errors.ts';
-import { isGated, type Json, type Resource } from '../fhir/types.ts';
+import { eachReference } from '../fhir/reference.ts';
+import { isGated, type Json, type Resource, cloned } from '../fhir/types.ts';
 import { parseQuery } from '../search/query.ts';
 import type { Search } from '../store/port.ts';
 import { type Context, type Response, writeEvents } from './context.ts';
@@ -133,12 +134,13 @@ async function plan(ctx: Context, entries: Entry[], ids: string[], contents: Map
   await resolveConditional(ctx, resources, names);
   for (const p of planned) {
     if (!p.change || p.change.kind === 'delete') continue;
-    const { data, ...rest } = p.change.resource;
-    const copy = structuredClone(rest) as Resource;
-    if (data !== undefined) copy.data = data;
+    const copy = cloned(p.change.resource);
     rewriteReferences(copy, (text) => names.get(text));
-    const dangling = [...JSON.stringify({ ...copy, data: undefined }).matchAll(/"reference":"(urn:uuid:[^"]+)"/g)][0];
-    if (dangling) throw new errors.FhirError(422, [{ severity: 'error', code: 'not-found', reason: 'reference-not-found', text: `The reference \`${dangling[1].slice(0, 64)}\` names no entry of this Bundle.`, expression: [`Bundle.entry[${p.entry.index}].resource`] }]);
+    let dangling: string | undefined;
+    eachReference(copy, (holder) => {
+      if (holder.reference.startsWith('urn:uuid:')) dangling ??= holder.reference;
+    });
+    if (dangling !== undefined) throw new errors.FhirError(422, [{ severity: 'error', code: 'not-found', reason: 'reference-not-found', text: `The reference \`${dangling.slice(0, 64)}\` names no entry of this Bundle.`, expression: [`Bundle.entry[${p.entry.index}].resource`] }]);
     p.change = { ...p.change, resource: copy } as Change;
     const content = contents.get(p.entry.index);
     if (p.change.kind === 'create' && content) p.change.content = content;

@@ -1,7 +1,7 @@
 // Writing a Consent: W6, C3, C4, R4. Every change raises the patient's epoch.
 import * as errors from '../../fhir/errors.ts';
 import { interval } from '../../fhir/dates.ts';
-import { asArray, type Json, type Resource } from '../../fhir/types.ts';
+import { asArray, type Json, type Resource, cloned } from '../../fhir/types.ts';
 import { relativeReference } from '../../fhir/reference.ts';
 import { isHolder, isTreating, type Facts, represents } from '../../policy/decide.ts';
 import { kindOf } from '../../policy/consent.ts';
@@ -59,7 +59,7 @@ const ownWord = (records: Records, facts: Facts): boolean => {
 
 export async function createConsent(records: Records, change: Extract<Change, { kind: 'create' }>, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   checkShape(resource, ask.now);
   const { id: patient, fresh } = await patientOf(records, resource, siblings);
   const facts = fresh ? emptyFacts(patient) : await records.gate.facts(patient);
@@ -77,7 +77,7 @@ export async function createConsent(records: Records, change: Extract<Change, { 
 export async function updateConsent(records: Records, change: Extract<Change, { kind: 'update' }>, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
   const { before } = change;
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   checkShape(resource, ask.now);
   const patient = before.scalars.patient as string;
   if ((await patientOf(records, resource, siblings)).id !== patient) throw errors.businessRule('The patient of a Consent does not change.', ['Consent.patient']);

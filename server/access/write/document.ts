@@ -1,7 +1,7 @@
 // Writing a DocumentReference: deposit, replacement, labels, upkeep, deletion. Rulings W1–W4, W8, R6, R7.
 import * as errors from '../../fhir/errors.ts';
 import { monthAfter, interval } from '../../fhir/dates.ts';
-import { asArray, type Json, type Resource } from '../../fhir/types.ts';
+import { asArray, type Json, type Resource, cloned } from '../../fhir/types.ts';
 import { relativeReference } from '../../fhir/reference.ts';
 import { typeCodings } from '../../policy/matrix.ts';
 import { type Labels, labelsOf, IS_ARCHIVED, RPPS, FINESS } from '../../policy/vocabulary.ts';
@@ -157,7 +157,7 @@ function checkShape(resource: Resource): void {
 /** Deposit (W1). */
 export async function createDocument(records: Records, change: Create, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   checkShape(resource);
   const patient = await patientOfSubject(records, 'DocumentReference.subject', resource.subject);
   const facts = await records.gate.facts(patient);

@@ -3,7 +3,7 @@ import { auditRow } from '../../audit/event.ts';
 import * as errors from '../../fhir/errors.ts';
 import { interval } from '../../fhir/dates.ts';
 import { relativeReference } from '../../fhir/reference.ts';
-import { asArray, type Json } from '../../fhir/types.ts';
+import { asArray, type Json, cloned } from '../../fhir/types.ts';
 import { OWN } from '../../policy/vocabulary.ts';
 import { and, scalar } from '../../store/plan.ts';
 import { NO_SCALARS, type Row } from '../../store/port.ts';
@@ -27,7 +27,7 @@ async function concerned(records: Records, event: Json): Promise<string | null> 
 export async function createEvent(records: Records, change: Extract<Change, { kind: 'create' }>, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
   if (!deps.open && ask.caller.kind !== 'system') throw errors.forbidden('AuditEvents are posted by systems.', 'not-depositor');
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   const patient = await concerned(records, resource);
   if (!deps.open) await checkGatedReferences(records, resource, siblings);
   resource.meta = { ...resource.meta, tag: [...asArray<Json>(resource.meta?.tag).filter((t) => t.system !== FOREIGN.system), { ...FOREIGN, display: ask.caller.name ?? ask.caller.ref }] };

@@ -1,7 +1,7 @@
 // Writing a List: submission sets and folders (S3, W1). What the caller does not see is carried over.
 import * as errors from '../../fhir/errors.ts';
 import { interval } from '../../fhir/dates.ts';
-import { asArray, type Json, type Resource } from '../../fhir/types.ts';
+import { asArray, type Json, type Resource, cloned } from '../../fhir/types.ts';
 import { relativeReference } from '../../fhir/reference.ts';
 import { isHolder, isTreating, represents } from '../../policy/decide.ts';
 import { refuseDeposit } from '../../policy/write.ts';
@@ -35,7 +35,7 @@ async function checkEntries(records: Records, resource: Resource, patient: strin
 
 export async function createList(records: Records, change: Extract<Change, { kind: 'create' }>, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   const patient = await patientOfSubject(records, 'List.subject', resource.subject);
   await checkFeeding(records, patient);
   await checkEntries(records, resource, patient, siblings);
@@ -58,7 +58,7 @@ async function checkKeeper(records: Records, change: Extract<Change, { kind: 'up
 export async function updateList(records: Records, change: Extract<Change, { kind: 'update' }>, siblings: Siblings): Promise<Effect> {
   const { deps, ask } = records;
   const patient = await checkKeeper(records, change);
-  const resource = structuredClone(change.resource);
+  const resource = cloned(change.resource);
   const stored = JSON.parse(change.before.text) as Resource;
   if ((await patientOfSubject(records, 'List.subject', resource.subject)) !== patient) throw errors.businessRule('The subject of a List does not change.', ['List.subject']);
   await checkFeeding(records, patient);
