@@ -1,43 +1,27 @@
-// What the trail costs: reads and writes with it and without (the store's own commit of events replaced by nothing, in this process only),
-// a patient's history among a million events, verification.
+// What the trail costs: reads and writes with it and without, a patient's history among a million events, verification.
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { anchorFile } from '../../server/audit/seal.ts';
 import { verifyTrail } from '../../server/audit/verify.ts';
-import type { Ask } from '../../server/access/deps.ts';
-import { dispatch } from '../../server/interaction/dispatch.ts';
-import type { Running } from '../../server/start.ts';
 import type { AuditRow } from '../../server/store/port.ts';
+import * as keys from '../../server/search/keys.ts';
 import * as callers from '../callers.ts';
-import { call, folder, measure, remove, type Sample, serve, table } from './client.ts';
+import { call, folder, measure, pick, remove, type Sample, serve, table } from './client.ts';
 import { embedded, load } from './load.ts';
 
-const organisation = () => ({ resourceType: 'Organization', name: `Bench ${randomUUID()}` });
-
-/** The store without its trail: what remains of a commit. */
-function withoutTrail(running: Running): () => void {
-  const { store } = running.deps;
-  const real = store.commit;
-  store.commit = (c) => (c.ops.length ? real({ ...c, audit: [] }) : Promise.resolve());
-  return () => {
-    store.commit = real;
-  };
-}
-
+/** Over HTTP: the server as it is, and one whose store drops its events (untrailed.ts), each in a process of its own. */
 async function compare(dataDir: string, ids: string[], seconds: number): Promise<Sample[]> {
-  const running = await embedded(dataDir);
-  const ask = (): Ask => ({ caller: callers.professional('dr-martin'), requestId: randomUUID(), now: Date.now() });
-  const timed = async (work: Promise<unknown>, at = performance.now()): Promise<number> => work.then(() => performance.now() - at);
-  const doctor = ask().caller;
-  const read = () => timed(dispatch(running.services, { ...ask(), caller: doctor }, { method: 'GET', path: `DocumentReference/${ids[Math.floor(Math.random() * ids.length)]}`, query: [], headers: {} }));
-  const write = () => timed(dispatch(running.services, { ...ask(), caller: callers.registry }, { method: 'POST', path: 'Organization', query: [], headers: {}, body: organisation() }));
   const rows: Sample[] = [];
   for (const on of [true, false, true, false]) {
-    const restore = on ? () => {} : withoutTrail(running);
+    const s = await serve(dataDir, {}, on ? undefined : fileURLToPath(new URL('./untrailed.js', import.meta.url)));
+    const [doctor, registry] = await Promise.all([callers.professional('dr-martin'), callers.registry].map(s.token));
     const name = on ? 'trail on' : 'trail off';
-    rows.push(await measure(`read, ${name}`, 1, seconds, read), await measure(`read, ${name}`, 32, seconds, read), await measure(`create, ${name}`, 1, seconds, write), await measure(`create, ${name}`, 32, seconds, write));
-    restore();
+    for (const clients of [1, 32]) {
+      rows.push(await measure(`read, ${name}`, clients, seconds, () => call(s.base, doctor, 'GET', `/DocumentReference/${pick(ids)}`)));
+      rows.push(await measure(`create, ${name}`, clients, seconds, () => call(s.base, registry, 'POST', '/Organization', JSON.stringify({ resourceType: 'Organization', name: `Bench ${randomUUID()}` }))));
+    }
+    await s.stop();
   }
-  await running.stop();
   return rows;
 }
 
@@ -53,7 +37,7 @@ async function million(dataDir: string, seconds: number): Promise<void> {
     const audit: AuditRow[] = Array.from({ length: 2_000 }, (_, i) => {
       const id = randomUUID();
       const patient = (n + i) % 1_000 === 0 ? 'watched' : `crowd-${(n + i) % 5_000}`;
-      return { id, patient, date: Date.now() - (EVENTS - n - i) * 1000, text: sample.text.replace(sample.id, id), terms: [], docs: [] };
+      return { id, patient, date: Date.now() - (EVENTS - n - i) * 1000, text: sample.text.replace(sample.id, id), terms: [keys.referenceKey(keys.paramKey('AuditEvent', 'patient'), `Patient/${patient}`)], docs: [] };
     });
     await store.commit({ ops: [], audit });
     if (process.stderr.isTTY) process.stderr.write(`\revents ${n} `);
@@ -79,7 +63,7 @@ async function million(dataDir: string, seconds: number): Promise<void> {
 export async function benchAudit(seconds: number): Promise<void> {
   const dataDir = folder();
   const { ids } = await load(dataDir, 1_000);
-  process.stdout.write('\nThe trail (no HTTP: the interactions alone)\n');
+  process.stdout.write('\nThe trail\n');
   table(await compare(dataDir, ids, seconds));
   await million(dataDir, seconds);
   remove(dataDir);

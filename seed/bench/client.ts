@@ -36,11 +36,11 @@ async function tokenFor(dataDir: string, base: string, c: Caller, jti = randomUU
 const main = fileURLToPath(new URL('../../server/main.js', import.meta.url));
 
 /** Starts the built server on a folder, as `npm start` does. */
-export async function serve(dataDir: string, env: Record<string, string> = {}): Promise<Served> {
+export async function serve(dataDir: string, env: Record<string, string> = {}, entry = main): Promise<Served> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}/fhir`;
   const at = Date.now();
-  const child = spawn(process.execPath, [main], { env: { PATH: process.env.PATH, SEED: 'none', LOG_LEVEL: 'silent', PORT: String(port), DATA_DIR: dataDir, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(process.execPath, [entry], { env: { PATH: process.env.PATH, SEED: 'none', LOG_LEVEL: 'silent', PORT: String(port), DATA_DIR: dataDir, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
   while (!(await fetch(`http://127.0.0.1:${port}/readyz`).then((r) => r.ok, () => false))) {
     if (child.exitCode !== null) throw new Error('the server does not start');
     await new Promise((r) => setTimeout(r, 10));

@@ -90,7 +90,7 @@ export function verifier(options: { issuers: IssuerConfig[]; audience: string; d
     timers.push(timer);
   }
   const { local } = options;
-  if (local) trusted.set(local.config.issuer, { config: local.config, keys: (header, token) => createLocalJWKSet(local.jwks())(header, token) });
+  if (local) trusted.set(local.config.issuer, { config: local.config, keys: createLocalJWKSet(local.jwks()) });
   const cache = new Map<string, Cached>();
   const proofs = new Proofs();
 
