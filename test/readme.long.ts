@@ -28,7 +28,15 @@ it('every command of the tour works', () => {
   expect(out).toContain('"resourceType":"DocumentReference"');
   expect(out).toContain('"code":"no-consent"');
   expect(out).toContain('"name":"authorised","valueBoolean":true');
-  expect(out.match(/"type":"searchset"/g)?.length).toBe(6);
+  expect(out).toContain('date,qui,profession');
+  expect(out).toContain('"rule","valueCode":"permitted"');
+  expect(out.match(/"type":"searchset"/g)?.length).toBe(7);
+});
+
+it('records are seeded by number', () => {
+  const folder = temporaryFolder();
+  expect(execFileSync('npm', ['run', '--silent', 'seed', '--', '--patients', '3', '--seed', '7'], { env: { ...env, DATA_DIR: folder }, encoding: 'utf8' })).toMatch(/^3 records, \d+ documents \(seed 7\)/);
+  rmSync(folder, { recursive: true, force: true });
 });
 
 it('audit:verify finds the trail whole', async () => {
