@@ -80,7 +80,7 @@ export type Hidden = { kind: 'deposit' | 'relates' | 'shown-relates' | 'list' | 
 export type Step = { what: string; n: number };
 export type Sequence = { hidden: Hidden[][]; steps: Step[] };
 
-const READS = ['read', 'vread', 'history', 'search', 'count', 'page', 'sorted', 'include', 'revinclude', 'relatesto', 'relation', 'identifier', 'byid', 'compartment', 'lists', 'list', 'consents', 'binary', 'batch', 'status', 'events', 'missing', 'chain'] as const;
+const READS = ['read', 'vread', 'history', 'search', 'count', 'page', 'sorted', 'include', 'revinclude', 'relatesto', 'relation', 'identifier', 'byid', 'compartment', 'lists', 'list', 'consents', 'binary', 'batch', 'status', 'events', 'missing', 'chain', 'summary', 'docref', 'rubric', 'history-of-access'] as const;
 const WRITES = ['deposit', 'replay', 'replace', 'patch', 'put', 'delete', 'conditional-create', 'conditional-delete', 'make-list'] as const;
 const sequences: fc.Arbitrary<Sequence> = fc.record({
   steps: fc.array(fc.record({ what: fc.constantFrom<string>(...READS, ...WRITES), n: fc.nat(5) }), { minLength: 8, maxLength: 10 }),
@@ -116,6 +116,10 @@ function callOf(s: Step, p: string, known: { docs: string[]; lists: string[]; bi
     case 'status': return get(`Patient/${p}/$dmp-status`);
     case 'events': return get('AuditEvent', [['patient', p]]);
     case 'missing': return search(['relatesto:missing', s.n % 2 ? 'true' : 'false']);
+    case 'summary': return get(`Patient/${p}/$summary-sheet`);
+    case 'docref': return get('DocumentReference/$docref', [['patient', p], ['_count', '2']]);
+    case 'rubric': return search(['type:in', 'https://fhir.dmp.example/ValueSet/dmp-rubric-comptes-rendus']);
+    case 'history-of-access': return get(`Patient/${p}/$access-history`);
     case 'chain': return search(['relatesto.status', 'current']);
     case 'deposit': return { caller: doctor, method: 'POST', path: 'DocumentReference', body: document(p, 50 + s.n, s.n % 2 ? { relatesTo: [{ code: 'appends', target: { reference: `DocumentReference/${id}` } }] } : {}) };
     case 'replay': return { caller: doctor, method: 'POST', path: 'DocumentReference', body: document(p, s.n) };
