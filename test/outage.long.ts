@@ -103,7 +103,8 @@ if (!url) process.stdout.write('skipped: outage and kill on MongoDB (TEST_MONGOD
     await Promise.all(writes);
     const second = await launch(dataDir, env);
     running.push(second);
-    for (const a of acknowledged) expect((await fetch(`${second.base}/Organization/${a.id}`, { headers: { Authorization: `Bearer ${token}` } })).status).toBe(200);
+    const after = await second.token(callers.registry);
+    for (const a of acknowledged) expect((await fetch(`${second.base}/Organization/${a.id}`, { headers: { Authorization: `Bearer ${after}` } })).status).toBe(200);
     expect(await second.stop()).toBe(0);
     const store = await mongoStore(own, 'check', { acceptStandalone: true });
     const events = new Set<string>();

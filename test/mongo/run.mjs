@@ -94,8 +94,8 @@ if (!server) {
 const tests = process.argv.slice(2);
 const jest = (args) => spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand', '--forceExit', ...args], { stdio: 'inherit', env: { ...process.env, TEST_MONGODB_URL: server.url, NONINTERFERENCE_RUNS: '500' } });
 let run = jest(tests.length ? tests : ['test/store', 'test/interaction', 'test/gate', 'test/audit', 'test/search']);
-// Non-interference on this store too: 500 sequences.
-if (run.status === 0 && !tests.length) run = jest(['--testMatch', '**/test/noninterference.long.ts']);
+// Non-interference (500 sequences), outage and kill, a day at a hospital on this store too.
+if (run.status === 0 && !tests.length) run = jest(['--testMatch', '**/test/{noninterference,outage,day}.long.ts']);
 await server.stop();
 rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`MongoDB run: ${server.name}. It could not show: ${server.cannot}.\n`);
