@@ -8,7 +8,7 @@ import { narrativeFault } from './narrative.ts';
 import { primitiveFault } from './primitives.ts';
 import type { Constraint } from './profiles.ts';
 
-type Slot = { element: Element; type: ElementType; list: boolean; primitive: boolean; place: () => Place | undefined; binding: string | undefined; targets: Set<string> | undefined };
+type Slot = { element: Element; type: ElementType; list: boolean; primitive: boolean; place: () => Place | undefined; binding: string | undefined; targets: Set<string> | undefined; /** Invariants on this use of a type, beside the type's own. */ constraints: Constraint[] };
 type Shape = { slots: Map<string, Slot>; required: { name: string; keys: string[] }[]; choices: string[][] };
 
 const shapes = new Map<string, Shape>();
@@ -22,8 +22,9 @@ function slotOf(place: Place, element: Element, type: ElementType): Slot {
   const primitive = isPrimitiveType(type.code) && !element.contentReference;
   const binding = element.def.binding?.strength === 'required' && CODED.has(type.code) ? String(element.def.binding.valueSet).split('|')[0] : undefined;
   const targets = type.code === 'Reference' && type.targetProfile?.length ? new Set(type.targetProfile.map((t) => t.slice(t.lastIndexOf('/') + 1))) : undefined;
+  const constraints = primitive || type.code === 'BackboneElement' || type.code === 'Element' ? [] : ((element.def.constraint ?? []) as Constraint[]).filter((k) => k.severity === 'error' && k.expression !== undefined && k.key !== 'ele-1' && k.key !== 'ext-1');
   let known: Place | undefined | null = null;
-  return { element, type, list: element.max > 1, primitive, binding, targets: targets?.has('Resource') ? undefined : targets, place: () => (known === null ? (known = placeOf(place, element, type)) : known) };
+  return { element, type, constraints, list: element.max > 1, primitive, binding, targets: targets?.has('Resource') ? undefined : targets, place: () => (known === null ? (known = placeOf(place, element, type)) : known) };
 }
 
 function shapeOf(place: Place): Shape {
@@ -111,6 +112,7 @@ function checkValue(c: Checker, value: unknown, slot: Slot, path: string, depth:
   const place = slot.place();
   if (!place) return;
   checkObject(c, o, place, path, depth + 1);
+  for (const k of slot.constraints) if (evaluate(k, o, slot.element.path, c.resource, c.root) === 'fails') fault(c, path, 'invariant', k.key, `${k.key}: ${k.human}`);
   if (slot.type.code === 'Reference') checkReference(c, o, slot, path);
   if (slot.binding) checkBinding(c, o, slot, path);
 }

@@ -110,6 +110,17 @@ describe('mutations of', () => {
   });
 });
 
+it.each<[string, Json]>([
+  ['ppc-1', { ...VALID.Consent, policy: undefined }], ['sev-1', { ...VALID.AuditEvent, entity: [{ name: 'x', query: 'eA==' }] }], ['pat-1', { ...VALID.Patient, contact: [{ gender: 'male' }] }],
+  ['org-1', { resourceType: 'Organization', active: true }], ['org-2', { ...VALID.Organization, address: [{ use: 'home', city: 'x' }] }], ['org-3', { ...VALID.Organization, telecom: [{ use: 'home', system: 'phone', value: '1' }] }],
+  ['lst-1', { ...VALID.List, emptyReason: { text: 'x' }, entry: [{ item: { display: 'x' } }] }], ['lst-2', { ...VALID.List, entry: [{ deleted: true, item: { display: 'x' } }] }], ['lst-3', { ...VALID.List, mode: 'changes', entry: [{ date: '2026-01-01', item: { display: 'x' } }] }],
+  ['per-1', { ...VALID.Patient, name: [{ family: 'x', period: { start: '2026-02-01', end: '2026-01-01' } }] }], ['att-1', { ...VALID.Patient, photo: [{ data: 'eA==' }] }], ['cpt-2', { ...VALID.Patient, telecom: [{ value: '1' }] }],
+  ['dom-2', { ...VALID.Patient, managingOrganization: { reference: '#a' }, contained: [{ resourceType: 'Organization', id: 'a', name: 'x', contained: [{ resourceType: 'Organization', id: 'b', name: 'x' }] }] }], ['dom-3', { ...VALID.Patient, contained: [{ resourceType: 'Organization', id: 'a', name: 'x' }] }],
+  ['dom-4', { ...VALID.Patient, managingOrganization: { reference: '#a' }, contained: [{ resourceType: 'Organization', id: 'a', name: 'x', meta: { versionId: '1' } }] }],
+])('the broken invariant %s is caught', (key, resource) => {
+  expect(errors(JSON.parse(JSON.stringify(resource)), validatorOf({ strictProfiles: false, production: false })).map((e) => e.split(' ')[0])).toContain(key);
+});
+
 describe('profiles that cannot be used', () => {
   const sd = (url: string, baseDefinition: string, element: Json[] = []): Json => ({ resourceType: 'StructureDefinition', url, type: 'Patient', kind: 'resource', derivation: 'constraint', baseDefinition, differential: { element } });
   it.each<[string, Json[], RegExp]>([
