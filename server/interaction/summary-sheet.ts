@@ -1,5 +1,6 @@
 // Patient/$summary-sheet: what a professional looks at first, in one call, gated like all else.
 import { found } from '../access/collect.ts';
+import { FhirError } from '../fhir/errors.ts';
 import { asArray, type Json } from '../fhir/types.ts';
 import type { Context, Request, Response } from './context.ts';
 
@@ -24,7 +25,11 @@ export async function summarySheet(ctx: Context, { id }: { id?: string; req: Req
     if (documents.length) parameter.push({ name: s.name, part: documents.map((d) => ({ name: 'document', resource: JSON.parse(d.text) })) });
   }
   const trusted = asArray<Json>(patient.contact);
-  const related = await found(ctx.records, 'RelatedPerson', [['patient', view.id]], 20).catch(() => []);
+  const related = await found(ctx.records, 'RelatedPerson', [['patient', view.id]], 20).catch((e) => {
+    // Without the scope the sheet has no related persons; any other failure is one.
+    if (e instanceof FhirError && e.status === 403) return [];
+    throw e;
+  });
   if (trusted.length || related.length) parameter.push({ name: 'trustedPerson', part: [...trusted.map((c) => ({ name: 'contact', resource: { resourceType: 'Patient', id: view.id, contact: [c] } })), ...related.map((r) => ({ name: 'relatedPerson', resource: JSON.parse(r.text) }))] });
   const refusal = await ctx.records.gate.refusal(view.id);
   if (refusal) parameter.push({ name: 'notice', valueCode: refusal.rule === 'blocked' ? 'no-consent' : refusal.rule });
