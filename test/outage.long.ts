@@ -36,6 +36,8 @@ describe('the embedded store, locked by another', () => {
     await open(server, 'locked');
     const id = ((await (await server.send(hospital, 'POST', 'DocumentReference', documentBody('locked'))).json()) as { id: string }).id;
     const db = new DatabaseSync(join(dataDir, 'dmp.sqlite'));
+    // The server may be sealing its events at this moment: wait for its commit.
+    db.exec('PRAGMA busy_timeout = 10000');
     db.exec('BEGIN IMMEDIATE');
     const a = await server.send(hospital, 'GET', `DocumentReference/${id}`);
     expect([a.status, a.headers.get('retry-after')]).toEqual([503, '2']);
