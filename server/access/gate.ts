@@ -18,11 +18,31 @@ const OPEN: Decision = { permit: true, rule: 'open-access', consents: [] };
 export class Gate {
   readonly deps: Deps;
   readonly ask: Ask;
-  private readonly known = new Map<string, Promise<Facts>>();
+  private readonly known: Map<string, Promise<Facts>>;
+  private readonly found: Map<string, Promise<unknown>> | undefined;
 
-  constructor(deps: Deps, ask: Ask) {
+  constructor(deps: Deps, ask: Ask, known = new Map<string, Promise<Facts>>(), found?: Map<string, Promise<unknown>>) {
     this.deps = deps;
     this.ask = ask;
+    this.known = known;
+    this.found = found;
+  }
+
+  /**
+   * The same gate, which asks the store once for what many rows share. Made after the rows were read, and for those rows alone:
+   * what it knows is then never older than what it judges.
+   */
+  sight(): Gate {
+    return new Gate(this.deps, this.ask, this.known, new Map());
+  }
+
+  private once<T>(what: string, look: () => Promise<T>): Promise<T> {
+    let f = this.found?.get(what) as Promise<T> | undefined;
+    if (!f) {
+      f = look();
+      this.found?.set(what, f);
+    }
+    return f;
   }
 
   /** Facts of a patient, the same throughout this request (W7: every decision rests on the state before). */
@@ -55,9 +75,11 @@ export class Gate {
   }
 
   /** Ids of the record's documents that the caller may not read; deleted ones that were never visible count too. */
-  async hidden(patient: string): Promise<string[]> {
-    const visible = await this.documents(patient);
-    return this.deps.store.ids('DocumentReference', and(scalar('patient', 'eq', patient), not(visible)), true);
+  hidden(patient: string): Promise<Set<string>> {
+    return this.once(`hidden ${patient}`, async () => {
+      const visible = await this.documents(patient);
+      return new Set(await this.deps.store.ids('DocumentReference', and(scalar('patient', 'eq', patient), not(visible)), true));
+    });
   }
 
   /** The decision on one document's row. `version`: the text of the version asked, whose own labels count too (R6). */
@@ -80,7 +102,11 @@ export class Gate {
   }
 
   /** S8: Consents of a record that the caller may read. */
-  async consents(patient: string): Promise<Plan> {
+  consents(patient: string): Promise<Plan> {
+    return this.once(`consents ${patient}`, () => this.consentPlan(patient));
+  }
+
+  private async consentPlan(patient: string): Promise<Plan> {
     const own = scalar('patient', 'eq', patient);
     if (this.deps.open) return own;
     const { caller } = this.ask;
@@ -96,19 +122,23 @@ export class Gate {
   private async concealedConsents(patient: string): Promise<Plan> {
     const naming = await this.deps.store.search({ type: 'Consent', plan: and(scalar('patient', 'eq', patient), scalar('bound', 'eq', 'd')), sort: [{ by: 'id', desc: false }], limit: 1_000 });
     if (!naming.length) return ALL;
-    const hidden = new Set(await this.hidden(patient));
+    const hidden = await this.hidden(patient);
     const absent = naming.filter((f) => documentsNamed(JSON.parse(f.row.text)).some((id) => hidden.has(id))).map((f) => f.row.id);
     return absent.length ? not({ kind: 'ids', ids: absent }) : ALL;
   }
 
   /** S9: events of a record that the caller may read. */
-  async events(patient: string | undefined): Promise<Plan> {
+  events(patient: string | undefined): Promise<Plan> {
+    return this.once(`events ${patient}`, () => this.eventPlan(patient));
+  }
+
+  private async eventPlan(patient: string | undefined): Promise<Plan> {
     const { caller } = this.ask;
     const own = patient === undefined ? ALL : scalar('patient', 'eq', patient);
     if (this.deps.open) return own;
     if (caller.roles.includes('auditor')) return own;
     if (patient === undefined || !(await this.consentReader(patient))) return NONE;
-    const hidden = new Set(await this.hidden(patient));
+    const hidden = await this.hidden(patient);
     if (!hidden.size) return own;
     const touched = await this.deps.store.search({ type: 'AuditEvent', plan: and(own, { kind: 'terms', keys: [...hidden].map((id) => docTerm(id)) }), sort: [{ by: 'id', desc: false }], limit: 100_000 });
     const absent = touched.filter((f) => eventDocuments(JSON.parse(f.row.text)).every((id) => hidden.has(id))).map((f) => f.row.id);

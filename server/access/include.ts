@@ -8,7 +8,7 @@ import type { Include, Query } from '../search/query.ts';
 import { parametersOf, STORED_TYPES } from '../search/registry.ts';
 import { and, NONE } from '../store/plan.ts';
 import type { Plan } from '../store/port.ts';
-import { listView, viewOf } from './views.ts';
+import { viewOf } from './views.ts';
 import type { Records, View } from './records.ts';
 
 const MAX_INCLUDED = 1_000;
@@ -57,9 +57,10 @@ async function back(records: Records, views: View[], inc: Include, patient: stri
     const found = await deps.store.search({ type, plan, sort: [{ by: 'date', desc: true }], limit: MAX_INCLUDED + 1 });
     if (found.length > MAX_INCLUDED) throw errors.tooCostly(`More than ${MAX_INCLUDED} resources would be included; narrow the search.`);
     const own: View[] = [];
+    const sight = gate.sight();
     for (const f of found) {
-      const view = type === 'List' ? await listView(gate, f.row) : await viewOf(gate, f.row);
-      const decision = view && (await records.visible(f.row));
+      const view = await viewOf(sight, f.row);
+      const decision = view && (await records.visible(f.row, undefined, sight));
       if (!view || !decision || !stillRefers(records, view, params.map((p) => p.code), views)) continue;
       records.notes.shown(f.row, decision);
       own.push(view);

@@ -35,7 +35,7 @@ async function candidates(records: Records, plan: Plan, record: Plan, patient: s
   const { gate, deps } = records;
   const visible = await deps.store.ids('DocumentReference', await gate.documents(patient));
   if (!visible.length) return [];
-  const hidden = await gate.hidden(patient);
+  const hidden = [...(await gate.hidden(patient))];
   const shows: Plan = and(record, { kind: 'terms', keys: visible.map(itemKey) });
   const hides: Plan = { kind: 'terms', keys: hidden.map(itemKey) };
   const whole = hidden.length ? await loadAll(records, and(shows, not(hides), plan)) : await loadAll(records, and(shows, plan));

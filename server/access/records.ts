@@ -7,7 +7,7 @@ import { extract } from '../search/extract.ts';
 import { compileFilters, type Resolver } from '../search/compile.ts';
 import { filterOn } from '../search/query.ts';
 import { ALL, and, matches, NONE, or } from '../store/plan.ts';
-import type { AuditRow, Plan, Row } from '../store/port.ts';
+import type { AuditRow, Entries, Plan, Row } from '../store/port.ts';
 import type { Ask, Deps } from './deps.ts';
 import { Gate } from './gate.ts';
 import { emergencyNotices } from './notices.ts';
@@ -85,22 +85,22 @@ export class Records {
     return matches(plan, { ...row, scalars: { ...row.scalars, present } }, entries);
   }
 
-  /** The decision that lets the caller see this row as it stands; undefined: it does not exist for them. */
-  async visible(row: Row, version?: string): Promise<Decision | undefined> {
+  /** The decision that lets the caller see this row as it stands; undefined: it does not exist for them. `gate`: a sight, where many rows are judged. */
+  async visible(row: Row, version?: string, gate = this.gate): Promise<Decision | undefined> {
     const ok: Decision = { permit: true, rule: 'permitted', consents: [] };
     switch (row.type) {
       case 'DocumentReference': {
-        const d = await this.gate.document(row, version);
+        const d = await gate.document(row, version);
         if (d.permit) return d;
         this.notes.refused(row, d);
         return undefined;
       }
       case 'Binary': return this.binaryVisible(row);
-      case 'List': return (await viewOf(this.gate, row)) ? ok : undefined;
-      case 'Consent': return (await this.selected(row, await this.gate.consents(row.scalars.patient as string))) ? ok : undefined;
-      case 'AuditEvent': return (await this.selected(row, await this.gate.events(row.scalars.patient ?? undefined))) ? ok : undefined;
-      case 'Patient': return (await this.gate.patientVisible(row.id)) ? ok : undefined;
-      case 'RelatedPerson': return row.scalars.patient !== null && (await this.gate.relatedVisible(row.scalars.patient)) ? ok : undefined;
+      case 'List': return (await viewOf(gate, row)) ? ok : undefined;
+      case 'Consent': return this.selected(row, await gate.consents(row.scalars.patient as string)) ? ok : undefined;
+      case 'AuditEvent': return this.selected(row, await gate.events(row.scalars.patient ?? undefined)) ? ok : undefined;
+      case 'Patient': return (await gate.patientVisible(row.id)) ? ok : undefined;
+      case 'RelatedPerson': return row.scalars.patient !== null && (await gate.relatedVisible(row.scalars.patient)) ? ok : undefined;
       default: return ok;
     }
   }
@@ -115,8 +115,11 @@ export class Records {
     return document && !document.deleted ? this.visible(document) : undefined;
   }
 
-  private async selected(row: Row, plan: Plan): Promise<boolean> {
-    return (await this.deps.store.ids(row.type, and({ kind: 'ids', ids: [row.id] }, plan))).length > 0;
+  /** Whether a plan of the gate selects this row as it was read. */
+  private selected(row: Row, plan: Plan): boolean {
+    let made: Entries | undefined;
+    const entries = (): Entries => (made ??= extract(JSON.parse(row.text), this.deps.base).entries);
+    return !row.deleted && matches(plan, row, { get terms() { return entries().terms; }, get ranges() { return entries().ranges; }, get sorts() { return entries().sorts; } });
   }
 
   /** A resource that the caller may see; otherwise one 404, the same bytes for unseen, deleted and never given (S1). */
@@ -158,7 +161,7 @@ export class Records {
     this.requireScope(type, 'r');
     const current = await this.deps.store.read(type, id);
     if (!current || type === 'List' || type === 'Binary' || (current.deleted && isGatedType(type))) throw errors.notFound(type, id);
-    const decision = current.deleted ? await this.visible(current) : await this.visible(current);
+    const decision = await this.visible(current);
     if (!decision || (!current.deleted && !(await this.inScope(current, 'r')))) throw errors.notFound(type, id);
     const rows = await this.deps.store.history(type, id, { before, limit });
     const out: { view: View | undefined; row: Row }[] = [];

@@ -141,7 +141,7 @@ async function viewedParts(records: Records, query: Query, patient: string | und
   if (query.type !== 'DocumentReference' || !asks || records.deps.open) return plan;
   const patients = patient !== undefined ? [patient] : [];
   if (!patients.length) throw errors.onePatient('DocumentReference');
-  const hidden = await records.gate.hidden(patients[0]);
+  const hidden = [...(await records.gate.hidden(patients[0]))];
   const refs = hidden.flatMap((id) => ['relatesto', 'related'].map((c) => keys.referenceKey(keys.paramKey('DocumentReference', c), `DocumentReference/${id}`)));
   const partial = await records.deps.store.search({ type: 'DocumentReference', plan: and(gate, { kind: 'terms', keys: refs }), sort: [{ by: 'id', desc: false }], limit: 5_000 });
   const kept: string[] = [];
@@ -203,11 +203,12 @@ async function page(records: Records, query: Query, plan: Plan, refusal: Decisio
   const found: Found[] = plan.kind === 'none' || limit === 0 ? [] : await deps.store.search({ type: query.type, plan, sort, after, limit: limit + 1 });
   const shown = found.slice(0, limit);
   const views: View[] = [];
+  const sight = records.gate.sight();
   for (const f of shown) {
-    const decision = await records.visible(f.row);
+    const decision = await records.visible(f.row, undefined, sight);
     // The gate stood in the query: a row that it lets through and the decision refuses is a fault of ours, never a silent drop.
     if (!decision) throw errors.internal(new Error(`gate and decision differ on a ${query.type}`));
-    const view = await viewOf(records.gate, f.row);
+    const view = await viewOf(sight, f.row);
     if (!view) throw errors.internal(new Error(`gate and view differ on a ${query.type}`));
     records.notes.shown(f.row, decision);
     views.push(view);

@@ -107,7 +107,7 @@ async function eventView(gate: Gate, row: Row): Promise<View> {
   const own = plain(row);
   const { caller } = gate.ask;
   if (gate.deps.open || caller.roles.includes('auditor') || row.scalars.patient === null) return own;
-  const hidden = new Set(await gate.hidden(row.scalars.patient));
+  const hidden = await gate.hidden(row.scalars.patient);
   if (!hidden.size) return own;
   const event = JSON.parse(row.text) as Resource;
   const kept = asArray<Json>(event.entity).filter((e) => {

@@ -123,10 +123,15 @@ const from = (type: string): { table: string; place: Place; base: string } =>
 /** What narrows a search most: the planner, left alone, would rather walk a whole type in the order asked for. */
 type Driver = 'patient' | 'ids' | 'terms' | 'scan';
 
+/** Ids up to which looking each up beats walking a patient's rows. */
+const FEW_IDS = 50;
+
 function driverOf(plan: Plan): Driver {
-  if (typeof pinned(plan, 'patient') === 'string') return 'patient';
   const parts = plan.kind === 'and' ? plan.of : [plan];
-  if (parts.some((p) => p.kind === 'ids')) return 'ids';
+  const ids = parts.some((p) => p.kind === 'ids');
+  if (parts.some((p) => p.kind === 'ids' && p.ids.length <= FEW_IDS)) return 'ids';
+  if (typeof pinned(plan, 'patient') === 'string') return 'patient';
+  if (ids) return 'ids';
   const narrow = parts.some((p) => p.kind === 'term' || p.kind === 'terms' || p.kind === 'prefix' || p.kind === 'contains');
   return narrow || typeof pinned(plan, 'chain') === 'string' || typeof pinned(plan, 'bound') === 'string' ? 'terms' : 'scan';
 }
@@ -140,16 +145,16 @@ export function searchSql(search: Search): Compiled {
   const inline = place === 'inline';
   const bind: Bind[] = [];
   const keys = search.sort.map((s, i) => `${sortExpression(s, inline)} AS k${i}`).join(', ');
-  const driver = inline ? 'scan' : driverOf(search.plan);
+  const driver = driverOf(search.plan);
   const driving = driver === 'terms';
-  const where = [base, ...(driver === 'scan' ? ['in_time()'] : [])];
+  const where = [base, ...(inline || driver === 'scan' ? ['in_time()'] : [])];
   if (!inline) {
     where.push(typeSql(driver));
     bind.push(search.type);
   }
-  where.push(patientHint(search.plan), condition(search.plan, place, bind, driving), keyset(search, inline, bind));
+  where.push(patientHint(search.plan, driver), condition(search.plan, place, bind, driving), keyset(search, inline, bind));
   const byDate = search.sort[0]?.by === 'date';
-  const kept = inline || driver === 'scan' || (driver === 'patient' && byDate) ? '' : '+';
+  const kept = driver === 'scan' || (inline && driver !== 'ids') || (driver === 'patient' && byDate) ? '' : '+';
   const order = [...search.sort.map((s, i) => `${kept}${s.by === 'date' || s.by === 'id' ? sortExpression(s, inline) : `k${i}`} ${s.desc ? 'DESC' : 'ASC'}`), `${kept}r.id ${(search.sort[0]?.desc ?? true) ? 'DESC' : 'ASC'}`].join(', ');
   bind.push(search.limit);
   const row = inline ? 'r.*' : `${ROW_META} AS meta, (SELECT text FROM body WHERE body.rid = r.rid) AS text`;
@@ -157,7 +162,8 @@ export function searchSql(search: Search): Compiled {
 }
 
 /** Lets the planner take the partial indexes: IS does not tell it that NULL is out. */
-function patientHint(plan: Plan): string {
+function patientHint(plan: Plan, driver: Driver): string {
+  if (driver === 'ids') return '1';
   const fields = (['patient', 'chain', 'bound'] as const).filter((f) => typeof pinned(plan, f) === 'string');
   return fields.length ? fields.map((f) => `r.${f} IS NOT NULL`).join(' AND ') : '1';
 }
@@ -166,12 +172,12 @@ function patientHint(plan: Plan): string {
 export function scanSql(type: string, plan: Plan, what: string, deleted = false): Compiled {
   const { table, place, base } = from(type);
   const bind: Bind[] = [];
-  const driver = place === 'inline' ? 'scan' : driverOf(plan);
-  const where = [deleted ? '1' : base, ...(driver === 'scan' ? ['in_time()'] : [])];
+  const driver = driverOf(plan);
+  const where = [deleted ? '1' : base, ...(place === 'inline' || driver === 'scan' ? ['in_time()'] : [])];
   if (place !== 'inline') {
     where.push(typeSql(driver));
     bind.push(type);
   }
-  where.push(patientHint(plan), condition(plan, place, bind, driver === 'terms'));
+  where.push(patientHint(plan, driver), condition(plan, place, bind, driver === 'terms'));
   return { sql: `SELECT ${what} FROM ${table} WHERE ${where.join(' AND ')}`, bind };
 }
