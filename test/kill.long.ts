@@ -1,42 +1,25 @@
 // SIGKILL during 1,000 concurrent writes: everything acknowledged is there, whole; no event of an answered request is lost.
 import { afterAll, expect, it } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
-import { developmentKey, sign } from '../server/auth/development.ts';
+import { rmSync } from 'node:fs';
 import { anchorFile } from '../server/audit/seal.ts';
 import { verifyTrail } from '../server/audit/verify.ts';
 import { sqliteStore } from '../server/store/sqlite/store.ts';
 import * as callers from '../seed/callers.ts';
 import { consent } from '../seed/consents.ts';
-import { dmpClaims, documentBody, freePort, temporaryFolder } from './support/server.ts';
+import { launch, type Launched } from './support/process.ts';
+import { documentBody, temporaryFolder } from './support/server.ts';
 
-const children: ChildProcess[] = [];
-afterAll(() => children.forEach((c) => c.kill('SIGKILL')));
-
-async function launch(port: number, dataDir: string): Promise<ChildProcess> {
-  if (!existsSync('dist/server/main.js')) throw new Error('run `npm run build` first');
-  const child = spawn(process.execPath, ['dist/server/main.js'], { env: { PATH: process.env.PATH, PORT: String(port), DATA_DIR: dataDir, SEED: 'demo', LOG_LEVEL: 'silent' }, stdio: 'ignore' });
-  children.push(child);
-  for (let i = 0; i < 200; i++) {
-    const ok = await fetch(`http://127.0.0.1:${port}/readyz`).then((r) => r.ok, () => false);
-    if (ok) return child;
-    await new Promise((r) => setTimeout(r, 100));
-  }
-  throw new Error('the server does not start');
-}
+const running: Launched[] = [];
+afterAll(() => running.forEach((r) => r.kill()));
 
 it('loses nothing that it acknowledged', async () => {
   const dataDir = temporaryFolder();
-  const port = await freePort();
-  const base = `http://127.0.0.1:${port}/fhir`;
-  const child = await launch(port, dataDir);
-  const key = await developmentKey(dataDir);
-  const tokenOf = (c: typeof callers.registry) => sign(key, base, { dmp: dmpClaims(c), ...(c.kind === 'system' ? {} : { fhirUser: c.ref }), scope: c.scopes.join(' ') }, { ttl: 600, now: Date.now(), jti: randomUUID() });
-  const [registry, hospital, patient] = await Promise.all([tokenOf(callers.registry), tokenOf(callers.system('chu-demo')), tokenOf(callers.patient('killed'))]);
+  const first = await launch(dataDir);
+  running.push(first);
+  const [base, hospital] = [first.base, await first.token(callers.system('chu-demo'))];
   const send = (token: string, method: string, path: string, body: unknown) => fetch(`${base}/${path}`, { method, body: JSON.stringify(body), headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/fhir+json' } });
-  await send(registry, 'PUT', 'Patient/killed', { resourceType: 'Patient', id: 'killed' });
-  expect((await send(patient, 'POST', 'Consent', consent('opening', 'killed', { dateTime: '2020-01-01T00:00:00Z' }))).status).toBe(201);
+  await first.send(callers.registry, 'PUT', 'Patient/killed', { resourceType: 'Patient', id: 'killed' });
+  expect((await first.send(callers.patient('killed'), 'POST', 'Consent', consent('opening', 'killed', { dateTime: '2020-01-01T00:00:00Z' }))).status).toBe(201);
 
   const acknowledged: { id: string; request: string | null; url: string }[] = [];
   const writes = Array.from({ length: 1_000 }, async () => {
@@ -46,11 +29,13 @@ it('loses nothing that it acknowledged', async () => {
     if (body) acknowledged.push({ id: body.id, request: r.headers.get('x-request-id'), url: body.content[0].attachment.url });
   });
   while (acknowledged.length < 200) await new Promise((r) => setTimeout(r, 5));
-  child.kill('SIGKILL');
+  first.kill();
   await Promise.all(writes);
   expect(acknowledged.length).toBeLessThan(1_000);
 
-  const second = await launch(port, dataDir);
+  // At the same address, so that tokens and links hold.
+  const second = await launch(dataDir, { PORT: String(first.port) });
+  running.push(second);
   const found: string[] = [];
   let next: string | undefined = `${base}/DocumentReference?patient=killed&_count=200`;
   while (next) {
@@ -65,9 +50,7 @@ it('loses nothing that it acknowledged', async () => {
   }
   // Whatever was stored without its answer being seen is whole too.
   for (const id of found.slice(0, 100)) expect((await fetch(`${base}/DocumentReference/${id}`, { headers: { Authorization: `Bearer ${hospital}` } })).status).toBe(200);
-  const exit = new Promise((r) => second.once('exit', r));
-  second.kill('SIGTERM');
-  expect(await exit).toBe(0);
+  expect(await second.stop()).toBe(0);
 
   const store = sqliteStore(dataDir, 'check');
   const events = new Set<string>();

@@ -14,7 +14,7 @@ export async function embedded(dataDir: string, env: Record<string, string> = {}
   return start(readConfig({ PORT: String(await freePort()), DATA_DIR: dataDir, SEED: 'none', LOG_LEVEL: 'silent', ...env }));
 }
 
-export const put = (resource: Json): Resource => ({ resourceType: 'Bundle', type: 'transaction', entry: [{ resource, request: { method: 'PUT', url: `${resource.resourceType}/${resource.id}` } }] });
+export const put = (...resources: Json[]): Resource => ({ resourceType: 'Bundle', type: 'transaction', entry: resources.map((resource) => ({ resource, request: { method: 'PUT', url: `${resource.resourceType}/${resource.id}` } })) });
 export const post = (...resources: Json[]): Resource => ({ resourceType: 'Bundle', type: 'transaction', entry: resources.map((resource) => ({ resource, request: { method: 'POST', url: resource.resourceType } })) });
 
 const kindsOf = (entries: Json[]): string[] => entries.map((e) => String(e.resource.meta?.profile?.[0] ?? ''));

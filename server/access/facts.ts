@@ -7,24 +7,12 @@ import type { Facts, Representative } from '../policy/decide.ts';
 import { codings } from '../policy/vocabulary.ts';
 import * as keys from '../search/keys.ts';
 import { and, scalar, term } from '../store/plan.ts';
-import type { Row } from '../store/port.ts';
 import type { Deps } from './deps.ts';
+import { allRows } from './rows.ts';
 
 const ROLE_CODE = 'http://terminology.hl7.org/CodeSystem/v3-RoleCode';
 /** Legal representatives (C4): parents and holders of guardianship. */
 const LEGAL = new Set(['PRN', 'MTH', 'FTH', 'NPRN', 'NMTH', 'NFTH', 'ADOPTP', 'ADOPTM', 'ADOPTF', 'GUARD']);
-const PAGE = 500;
-
-async function allRows(deps: Deps, type: string, plan: Parameters<typeof and>[0]): Promise<Row[]> {
-  const rows: Row[] = [];
-  let after: (string | number)[] | undefined;
-  for (;;) {
-    const page = await deps.store.search({ type, plan, sort: [{ by: 'id', desc: false }], after, limit: PAGE });
-    rows.push(...page.map((f) => f.row));
-    if (page.length < PAGE) return rows;
-    after = page[page.length - 1].keys;
-  }
-}
 
 function eachActor(p: Json | undefined, visit: (a: Json) => void): void {
   for (const a of asArray<Json>(p?.actor)) visit(a);
@@ -64,14 +52,14 @@ async function load(deps: Deps, patient: string, epoch: number): Promise<Facts> 
   const resource: Json = row && !row.deleted ? JSON.parse(row.text) : {};
   const birth = interval(resource.birthDate)?.lo;
   const majority = birth === undefined ? undefined : addMonths(birth, EIGHTEEN_YEARS);
-  const consents = await allRows(deps, 'Consent', and(scalar('patient', 'eq', patient)));
+  const consents = await allRows(deps.store, 'Consent', and(scalar('patient', 'eq', patient)));
   const compiled = [];
   for (const c of consents) {
     const text = JSON.parse(c.text);
     if (text.status !== 'active') continue;
     compiled.push(compileConsent({ id: c.id, resource: text, received: c.scalars.since, selfRecorded: c.scalars.bySystem === 1, roles: await rolesOf(deps, text) }));
   }
-  const related = await allRows(deps, 'RelatedPerson', term(keys.referenceKey(keys.paramKey('RelatedPerson', 'patient'), `Patient/${patient}`)));
+  const related = await allRows(deps.store, 'RelatedPerson', term(keys.referenceKey(keys.paramKey('RelatedPerson', 'patient'), `Patient/${patient}`)));
   return {
     patient,
     epoch,

@@ -15,13 +15,25 @@ import { factsOf } from './facts.ts';
 
 const OPEN: Decision = { permit: true, rule: 'open-access', consents: [] };
 
+/** What was looked up, by what it is. */
+type Looked = Map<string, Promise<unknown>>;
+
+function kept<T>(looked: Looked, what: string, look: () => Promise<T>): Promise<T> {
+  let f = looked.get(what) as Promise<T> | undefined;
+  if (!f) {
+    f = look();
+    looked.set(what, f);
+  }
+  return f;
+}
+
 export class Gate {
   readonly deps: Deps;
   readonly ask: Ask;
-  private readonly known: Map<string, Promise<Facts>>;
-  private readonly found: Map<string, Promise<unknown>> | undefined;
+  private readonly known: Looked;
+  private readonly found: Looked | undefined;
 
-  constructor(deps: Deps, ask: Ask, known = new Map<string, Promise<Facts>>(), found?: Map<string, Promise<unknown>>) {
+  constructor(deps: Deps, ask: Ask, known: Looked = new Map(), found?: Looked) {
     this.deps = deps;
     this.ask = ask;
     this.known = known;
@@ -37,25 +49,19 @@ export class Gate {
   }
 
   private once<T>(what: string, look: () => Promise<T>): Promise<T> {
-    let f = this.found?.get(what) as Promise<T> | undefined;
-    if (!f) {
-      f = look();
-      this.found?.set(what, f);
-    }
-    return f;
+    return this.found ? kept(this.found, what, look) : look();
   }
 
-  /** Facts of a patient, the same throughout this request (W7: every decision rests on the state before). */
+  /** Asked of the store once in this request: every decision of it rests on the same state before (W7). */
+  before<T>(what: string, look: () => Promise<T>): Promise<T> {
+    return kept(this.known, what, look);
+  }
+
   facts(patient: string): Promise<Facts> {
-    let f = this.known.get(patient);
-    if (!f) {
-      f = factsOf(this.deps, patient);
-      this.known.set(patient, f);
-    }
-    return f;
+    return this.before(`facts ${patient}`, () => factsOf(this.deps, patient));
   }
 
-  /** Forgets facts, before a retry after a conflict. */
+  /** Forgets the state before, for a retry after a conflict. */
   refresh(): void {
     this.known.clear();
   }

@@ -1,34 +1,27 @@
 // What time does to a record: automatic opening six weeks after the patient was told, unless opposed; erasure ten years after closing, or on request.
 import { addMonths, interval } from '../fhir/dates.ts';
 import { auditRows, type AuditContext } from '../audit/event.ts';
-import type { Json, Resource } from '../fhir/types.ts';
+import type { Resource } from '../fhir/types.ts';
 import type { Caller } from '../policy/caller.ts';
 import { consentProfile } from '../policy/consent.ts';
 import { recordState } from '../policy/decide.ts';
 import * as keys from '../search/keys.ts';
 import { and, scalar, term } from '../store/plan.ts';
-import { Conflict, type Operation, type Row } from '../store/port.ts';
+import { Conflict, type Operation } from '../store/port.ts';
 import type { Deps } from './deps.ts';
 import { factsOf } from './facts.ts';
+import { eachRow } from './rows.ts';
 import { putOf } from './write/change.ts';
 import { contentOf } from './write/content.ts';
+import { masterClaim } from './write/master.ts';
 
 /** R1111-28: silence of six weeks after the information. */
 const SIX_WEEKS = 42 * 86_400_000;
 const ARCHIVE_MONTHS = 120;
-const PAGE = 200;
+/** Resources that one commit erases. */
+const ERASED = 200;
 
 const server = (deps: Deps): AuditContext => ({ site: deps.site, base: deps.base, newId: deps.world.newId });
-
-async function each(deps: Deps, type: string, plan: Parameters<typeof and>[0], visit: (row: Row) => Promise<void>): Promise<void> {
-  let after: (string | number)[] | undefined;
-  for (;;) {
-    const found = await deps.store.search({ type, plan, sort: [{ by: 'id', desc: false }], after, limit: PAGE });
-    for (const f of found) await visit(f.row);
-    if (found.length < PAGE) return;
-    after = found[found.length - 1].keys;
-  }
-}
 
 /** Proposed openings whose six weeks are over become active where the record was neither opened nor opposed meanwhile, else rejected. */
 export async function openAutomatically(deps: Deps): Promise<number> {
@@ -36,18 +29,18 @@ export async function openAutomatically(deps: Deps): Promise<number> {
   const profile = term(keys.uriKey(keys.paramKey('Consent', '_profile'), consentProfile('opening')));
   const proposed = term(keys.tokenKey(keys.paramKey('Consent', 'status'), '', 'proposed'));
   let n = 0;
-  await each(deps, 'Consent', and(profile, proposed, scalar('since', 'le', now - SIX_WEEKS)), async (row) => {
+  for await (const row of eachRow(deps.store, 'Consent', and(profile, proposed, scalar('since', 'le', now - SIX_WEEKS)))) {
     const patient = row.scalars.patient as string;
     const facts = await factsOf(deps, patient);
     const consent = JSON.parse(row.text) as Resource;
     const told = interval(consent.dateTime)?.lo ?? row.scalars.since;
-    if (told > now - SIX_WEEKS) return;
+    if (told > now - SIX_WEEKS) continue;
     const status = recordState(facts, now).state === 'none' ? 'active' : 'rejected';
     const put = putOf(deps, now, { ...consent, status }, row.id, row, 'PUT', {});
     const audit = auditRows({ act: { kind: 'update', type: 'Consent', id: row.id }, caller: undefined, requestId: `automatic-opening-${row.id}`, now, resources: [{ ref: `Consent/${row.id}`, patient, documents: [], consents: [] }], patients: [patient], refusals: [], outcome: { code: '0' } }, server(deps));
     await unlessRaced(() => deps.store.commit({ ops: [put], epochs: [{ patient, expect: facts.epoch, raise: true }], audit }));
     n++;
-  });
+  }
   return n;
 }
 
@@ -66,7 +59,7 @@ export async function eraseArchives(deps: Deps): Promise<number> {
   const limit = addMonths(now, -ARCHIVE_MONTHS);
   const profile = term(keys.uriKey(keys.paramKey('Consent', '_profile'), consentProfile('closing')));
   const due = new Set<string>();
-  await each(deps, 'Consent', and(profile, scalar('since', 'le', limit)), async (row) => void due.add(row.scalars.patient as string));
+  for await (const row of eachRow(deps.store, 'Consent', and(profile, scalar('since', 'le', limit)))) due.add(row.scalars.patient as string);
   let n = 0;
   for (const patient of due) {
     const facts = await factsOf(deps, patient);
@@ -83,7 +76,7 @@ export async function eraseRecord(deps: Deps, patient: string, caller: Caller | 
   let n = 0;
   for (const type of ['List', 'DocumentReference', 'Binary']) {
     for (;;) {
-      const found = await deps.store.search({ type, plan: scalar('patient', 'eq', patient), sort: [{ by: 'id', desc: false }], limit: PAGE });
+      const found = await deps.store.search({ type, plan: scalar('patient', 'eq', patient), sort: [{ by: 'id', desc: false }], limit: ERASED });
       if (!found.length) break;
       const { epoch } = await factsOf(deps, patient);
       const ops: Operation[] = found.map((f) => ({ kind: 'erase', type, id: f.row.id, version: f.row.version, at: now }));
@@ -96,13 +89,4 @@ export async function eraseRecord(deps: Deps, patient: string, caller: Caller | 
     }
   }
   return n;
-}
-
-/** The identifier that a document held for its depositor (W8). */
-export function masterClaim(row: Row): { key: string; owner: string }[] {
-  if (row.type !== 'DocumentReference') return [];
-  const m = (JSON.parse(row.text) as Json).masterIdentifier;
-  if (!m?.value) return [];
-  const s = row.scalars;
-  return [{ key: `MI|${s.patient}|${s.bySystem === 1 ? '' : s.depositor}|${s.depositorOrg ?? ''}|${m.system ?? ''}|${m.value}`, owner: `DocumentReference/${row.id}` }];
 }

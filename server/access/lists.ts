@@ -11,22 +11,10 @@ import { openCursor, sealCursor } from './cursor.ts';
 import { includesOf } from './include.ts';
 import type { Records, View } from './records.ts';
 import type { Page } from './page.ts';
+import { allRows } from './rows.ts';
 import { listView } from './views.ts';
 
 type Candidate = { view: View; entries: Entries; row: Row };
-
-const PAGE = 500;
-
-async function loadAll(records: Records, plan: Plan): Promise<Row[]> {
-  const rows: Row[] = [];
-  let after: (string | number)[] | undefined;
-  for (;;) {
-    const found = await records.deps.store.search({ type: 'List', plan, sort: [{ by: 'id', desc: false }], after, limit: PAGE });
-    rows.push(...found.map((f) => f.row));
-    if (found.length < PAGE) return rows;
-    after = found[found.length - 1].keys;
-  }
-}
 
 const itemKey = (id: string): string => keys.referenceKey(keys.paramKey('List', 'item'), `DocumentReference/${id}`);
 
@@ -38,8 +26,8 @@ async function candidates(records: Records, plan: Plan, record: Plan, patient: s
   const hidden = [...(await gate.hidden(patient))];
   const shows: Plan = and(record, { kind: 'terms', keys: visible.map(itemKey) });
   const hides: Plan = { kind: 'terms', keys: hidden.map(itemKey) };
-  const whole = hidden.length ? await loadAll(records, and(shows, not(hides), plan)) : await loadAll(records, and(shows, plan));
-  const partial = hidden.length ? await loadAll(records, and(shows, hides)) : [];
+  const whole = hidden.length ? await allRows(records.deps.store, 'List', and(shows, not(hides), plan)) : await allRows(records.deps.store, 'List', and(shows, plan));
+  const partial = hidden.length ? await allRows(records.deps.store, 'List', and(shows, hides)) : [];
   const out: Candidate[] = [];
   for (const row of [...whole, ...partial]) {
     const view = await listView(gate, row);
@@ -80,7 +68,7 @@ export async function searchLists(records: Records, query: Query, plan: Plan, na
   let found: Candidate[];
   if (named.patient !== undefined) found = await candidates(records, plan, scalar('patient', 'eq', named.patient), named.patient);
   else if (named.rows) {
-    const rows = await loadAll(records, named.rows);
+    const rows = await allRows(records.deps.store, 'List', named.rows);
     const patients = [...new Set(rows.map((r) => r.scalars.patient).filter((p): p is string => p !== null))];
     found = (await Promise.all(patients.map((p) => candidates(records, plan, and(named.rows as Plan, scalar('patient', 'eq', p)), p)))).flat();
   } else throw errors.onePatient('List');

@@ -6,19 +6,10 @@ import { relativeReference } from '../fhir/reference.ts';
 import { asArray, type Json, type Resource } from '../fhir/types.ts';
 import { scalar } from '../store/plan.ts';
 import type { Operation, Row } from '../store/port.ts';
-import { masterClaim } from './lifecycle.ts';
 import type { Records } from './records.ts';
+import { allRows } from './rows.ts';
 import { putOf } from './write/change.ts';
-
-async function rowsOf(records: Records, type: string, patient: string): Promise<Row[]> {
-  const out: Row[] = [];
-  for (let after: (string | number)[] | undefined; ; ) {
-    const found = await records.deps.store.search({ type, plan: scalar('patient', 'eq', patient), sort: [{ by: 'id', desc: false }], after, limit: 200 });
-    out.push(...found.map((f) => f.row));
-    if (found.length < 200) return out;
-    after = found[found.length - 1].keys;
-  }
-}
+import { masterClaim } from './write/master.ts';
 
 async function livingPatient(records: Records, id: string): Promise<Row> {
   const row = await records.deps.store.read('Patient', id);
@@ -95,9 +86,10 @@ export async function mergePatients(records: Records, from: string, to: string):
   if (from === to) throw errors.invalidParameter('A Patient is not merged into itself.');
   const source = await livingPatient(records, from);
   await livingPatient(records, to);
-  const rows = [...(await rowsOf(records, 'DocumentReference', from)), ...(await rowsOf(records, 'List', from)), ...(await rowsOf(records, 'Consent', from))];
-  const moved = rows.length ? await moveRows(records, rows, from, to) : 0;
   const { deps, ask, gate } = records;
+  const own = scalar('patient', 'eq', from);
+  const rows = (await Promise.all(['DocumentReference', 'List', 'Consent'].map((type) => allRows(deps.store, type, own)))).flat();
+  const moved = rows.length ? await moveRows(records, rows, from, to) : 0;
   const patient = JSON.parse(source.text) as Json;
   const identifier = asArray<Json>(patient.identifier).map((i) => ({ ...i, use: 'old' }));
   const put = putOf(deps, ask.now, { ...patient, resourceType: 'Patient', active: false, ...(identifier.length ? { identifier } : {}), link: [...asArray<Json>(patient.link), { other: { reference: `Patient/${to}` }, type: 'replaced-by' }] } as Resource, from, source, 'PUT', {});

@@ -15,8 +15,8 @@ import { includesOf } from './include.ts';
 import type { Page } from './page.ts';
 import { searchLists } from './lists.ts';
 import type { Records, View } from './records.ts';
+import { eachRow } from './rows.ts';
 import { viewOf } from './views.ts';
-
 
 /** What a search names (S5): one patient, one resource, or neither. */
 type Named = { patient?: string; nobody?: boolean; rows?: Plan };
@@ -70,8 +70,6 @@ async function named(records: Records, query: Query, compartment: string | undef
 const filtersFor = (query: Query, patient: string | undefined): Filter[] =>
   query.filters.filter((f) => !(patient !== undefined && f.values.length === 1 && ((f.kind === 'param' && PATIENT_CODES.has(f.param.code) && f.modifier === 'identifier') || (f.kind === 'chain' && PATIENT_CODES.has(f.param.code) && f.rest === 'identifier'))));
 
-const NAMED_PAGE = 500;
-
 /** The gate of a gated type for what a search names. */
 async function gatePlan(records: Records, type: string, n: Named): Promise<Plan> {
   const { gate, ask } = records;
@@ -85,17 +83,12 @@ async function gatePlan(records: Records, type: string, n: Named): Promise<Plan>
 /** Those of the rows named that the caller sees. No bound on how many are named: where it stood, hidden ones would tell of themselves. */
 async function visibleNamed(records: Records, type: string, rows: Plan): Promise<string[]> {
   const byPatient = new Map<string, string[]>();
-  for (let after: (string | number)[] | undefined; ; ) {
-    const found: Found[] = await records.deps.store.search({ type, plan: rows, sort: [{ by: 'id', desc: false }], after, limit: NAMED_PAGE });
-    for (const { row } of found) {
-      const p = row.scalars.patient;
-      if (p === null) continue;
-      const own = byPatient.get(p) ?? [];
-      own.push(row.id);
-      byPatient.set(p, own);
-    }
-    if (found.length < NAMED_PAGE) break;
-    after = found[found.length - 1].keys;
+  for await (const row of eachRow(records.deps.store, type, rows)) {
+    const p = row.scalars.patient;
+    if (p === null) continue;
+    const own = byPatient.get(p) ?? [];
+    own.push(row.id);
+    byPatient.set(p, own);
   }
   const ids: string[] = [];
   for (const [p, own] of byPatient) ids.push(...(await records.deps.store.ids(type, and({ kind: 'ids', ids: own }, await records.gate.plan(type, p)))));

@@ -1,6 +1,6 @@
 // Moving a region in: each resource through the same interactions, validation, write rules and trail as any client's, in chunks, resumably.
 // A chunk's ids come from the import's secret and the chunk's number: one that was committed before a crash is known by its first id.
-import { createHmac, randomBytes } from 'node:crypto';
+import { createCipheriv, createHmac, randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Deps } from '../access/deps.ts';
@@ -19,8 +19,12 @@ export type Report = { taken: number; refused: number; skipped: number; report: 
 
 type Journal = { secret: string; done: number };
 
-const CHUNK = 50;
-const AT_ONCE = 4;
+/** Resources that are done, or not, together when an import is resumed. */
+const CHUNK = 400;
+/** Chunks under way at once. */
+const AT_ONCE = 2;
+/** Most entries of one transaction. */
+const GROUP = 100;
 
 /** Directory first, then Patients, Consents, documents, Lists: what refers after what is referred to. */
 const RANK: Record<string, number> = { Organization: 0, Practitioner: 1, PractitionerRole: 2, Device: 2, Patient: 3, RelatedPerson: 4, Consent: 5, DocumentReference: 6, List: 7 };
@@ -93,9 +97,15 @@ class Import {
     this.keep();
   }
 
-  private id(...parts: (string | number)[]): string {
-    const h = createHmac('sha256', this.journal.secret).update(parts.join(' ')).digest('hex');
-    return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`;
+  /** The ids of a transaction, one after the other, from the secret and the transaction's name: the same again when it is tried again. */
+  private ids(name: string): () => string {
+    const seed = createHmac('sha256', this.journal.secret).update(name).digest();
+    const stream = createCipheriv('aes-128-ctr', seed.subarray(0, 16), seed.subarray(16));
+    const zeros = Buffer.alloc(16);
+    return () => {
+      const h = stream.update(zeros).toString('hex');
+      return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`;
+    };
   }
 
   refuse(item: Item, why: string): void {
@@ -117,7 +127,10 @@ class Import {
       g.items.push(item);
       groups.set(key, g);
     }
-    for (const [key, g] of [...groups].sort(([a], [b]) => (a < b ? -1 : 1))) await this.group(`${n} ${key}`, g.caller, g.items);
+    // Patients first, each for their own record, then the others; what is committed at once shares one sync.
+    const all = [...groups].flatMap(([key, g]) => Array.from({ length: Math.ceil(g.items.length / GROUP) }, (_, i) => ({ ...g, name: `${n} ${key} ${i}`, items: g.items.slice(i * GROUP, (i + 1) * GROUP) })));
+    const own = (g: { caller: Caller }): boolean => g.caller.kind === 'patient';
+    for (const wave of [all.filter(own), all.filter((g) => !own(g))]) await Promise.all(wave.map((g) => this.group(g.name, g.caller, g.items)));
     this.finish(n);
   }
 
@@ -135,13 +148,12 @@ class Import {
 
   private async write(name: string, caller: Caller, items: Item[]): Promise<void> {
     const { deps, services } = this.o;
-    let ordinal = 0;
     // Directory resources keep their ids: to write them again changes nothing that matters.
-    const first = items[0].resource as Json;
-    if (isGated(first.resourceType) && (await deps.store.read(first.resourceType, this.id(name, 0)))) return;
-    const own: Deps = { ...deps, world: { now: deps.world.now, newId: () => this.id(name, ordinal++) } };
+    const type = String(items[0].resource?.resourceType);
+    if (isGated(type) && (await deps.store.read(type, this.ids(name)()))) return;
+    const own: Deps = { ...deps, world: { now: deps.world.now, newId: this.ids(name) } };
     const local: Services = { ...services, settings: own, records: (ask) => new Records(own, ask) };
-    await dispatch(local, { caller, requestId: this.id(name, 'request'), now: deps.world.now() }, { method: 'POST', path: '', query: [], headers: {}, body: { resourceType: 'Bundle', type: 'transaction', entry: items.map((i) => entryOf(i.resource as Json)) } });
+    await dispatch(local, { caller, requestId: this.ids(`${name} request`)(), now: deps.world.now() }, { method: 'POST', path: '', query: [], headers: {}, body: { resourceType: 'Bundle', type: 'transaction', entry: items.map((i) => entryOf(i.resource as Json)) } });
   }
 }
 

@@ -144,7 +144,11 @@ export class Unavailable extends Error {}
 /** A query ran past its time limit and was ended. */
 export class TooSlow extends Error {}
 
-export type ContentInfo = { key: string; size: number; sha1: string; sha256: string };
+/** `sha1`: base64, as R4's attachment.hash has it; `head`: the first bytes, at most HEAD. */
+export type ContentInfo = { key: string; size: number; sha1: string; head: Buffer };
+
+/** Bytes of a content that tell its format. */
+export const HEAD = 1_024;
 
 export type Seal = { process: string; number: number; text: string };
 export type AuditSlice = { seq: number; id: string; text: string };
@@ -192,8 +196,8 @@ export type Store = {
   setMeta(key: string, value: string): Promise<void>;
   readonly trail: TrailStore;
   readonly content: {
-    /** Writes a stream durably; the key is not bound until a commit names it. Aborts above `max` bytes with RangeError. */
-    put(stream: Readable, max: number): Promise<ContentInfo>;
+    /** Writes content durably; the key is not bound until a commit names it. Aborts above `max` bytes with RangeError. */
+    put(source: AsyncIterable<Buffer> | Iterable<Buffer>, max: number): Promise<ContentInfo>;
     open(key: string, range?: { start: number; end: number }): Promise<Readable>;
     remove(key: string): Promise<void>;
     /** Keys older than an instant (ms), for the sweeper. */

@@ -103,6 +103,7 @@ describe.each(stores)('the store on %s', (_name, open) => {
     const bytes = Buffer.from('0123456789'.repeat(1000));
     const info = await store.content.put(Readable.from([bytes.subarray(0, 5000), bytes.subarray(5000)]), 1e6);
     expect(info.size).toBe(10_000);
+    expect(info.head.equals(bytes.subarray(0, 1024))).toBe(true);
     const all: Buffer[] = [];
     for await (const c of await store.content.open(info.key)) all.push(c as Buffer);
     expect(Buffer.concat(all).equals(bytes)).toBe(true);

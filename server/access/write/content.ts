@@ -1,5 +1,4 @@
 // Content of documents: moved out, measured, held against what is declared, bound for good (W5).
-import { Readable } from 'node:stream';
 import * as errors from '../../fhir/errors.ts';
 import { asArray, type Json, type Resource } from '../../fhir/types.ts';
 import { relativeReference } from '../../fhir/reference.ts';
@@ -25,20 +24,11 @@ const MAGIC: Record<string, (b: Buffer) => boolean> = {
 
 const looksXml = (b: Buffer): boolean => /^\uFEFF?\s*</.test(b.subarray(0, 64).toString('utf8'));
 
-/** Reads the head of stored content and holds it against the declared type; then the antivirus hook. */
+/** Holds the head of stored content against the declared type; then the antivirus hook. */
 export async function inspect(records: Records, info: ContentInfo, contentType: string, expression: string): Promise<void> {
   const test = MAGIC[contentType.split(';')[0].trim().toLowerCase()];
-  if (test && info.size > 0) {
-    const head = await readAll(await records.deps.store.content.open(info.key, { start: 0, end: Math.min(info.size, 1024) - 1 }));
-    if (!test(head)) throw errors.businessRule(`The content is not what its declared type \`${contentType.slice(0, 64)}\` says.`, [expression], 'content-type-mismatch');
-  }
+  if (test && info.size > 0 && !test(info.head)) throw errors.businessRule(`The content is not what its declared type \`${contentType.slice(0, 64)}\` says.`, [expression], 'content-type-mismatch');
   await records.deps.inspect?.({ key: info.key, contentType, size: info.size });
-}
-
-async function readAll(stream: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const c of stream) chunks.push(c as Buffer);
-  return Buffer.concat(chunks);
 }
 
 /** Stores base64 data in pieces, so that a large attachment is not held twice. */
@@ -50,12 +40,12 @@ export async function storeBase64(records: Records, data: unknown, expression: s
   function* pieces(): Generator<Buffer> {
     for (let i = 0; i < text.length; i += STEP) yield Buffer.from(text.slice(i, i + STEP), 'base64');
   }
-  return storeStream(records, Readable.from(pieces()));
+  return storeStream(records, pieces());
 }
 
-export async function storeStream(records: Records, stream: Readable): Promise<ContentInfo> {
+export async function storeStream(records: Records, source: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<ContentInfo> {
   try {
-    return await records.deps.store.content.put(stream, records.deps.limits.binary);
+    return await records.deps.store.content.put(source, records.deps.limits.binary);
   } catch (e) {
     if (e instanceof RangeError) throw errors.tooLarge(`The content is larger than ${records.deps.limits.binary} bytes.`);
     throw e;

@@ -11,10 +11,10 @@ import { and, scalar, term } from '../../store/plan.ts';
 import type { Put, Row, Scalars, Stamp } from '../../store/port.ts';
 import { documentOf } from '../gate.ts';
 import type { Records } from '../records.ts';
-import { masterClaim } from '../lifecycle.ts';
 import { viewOf } from '../views.ts';
 import { type Change, type Effect, noEffect, putOf, type Siblings, tombstone } from './change.ts';
 import { bindContents, contentOf } from './content.ts';
+import { masterClaim, masterKey } from './master.ts';
 import { checkGatedReferences, referenceNotFound } from './references.ts';
 import { patientOfSubject } from './subject.ts';
 
@@ -51,10 +51,10 @@ async function identified(records: Records, resource: Resource, holder: Json): P
   return out;
 }
 
-async function belongs(records: Records, practitioner: string, organization: string): Promise<boolean> {
+function belongs(records: Records, practitioner: string, organization: string): Promise<boolean> {
   const p = keys.paramKey('PractitionerRole', 'practitioner');
   const o = keys.paramKey('PractitionerRole', 'organization');
-  return (await records.deps.store.ids('PractitionerRole', and(term(keys.referenceKey(p, practitioner)), term(keys.referenceKey(o, organization))))).length > 0;
+  return records.gate.before(`${practitioner} of ${organization}`, async () => (await records.deps.store.ids('PractitionerRole', and(term(keys.referenceKey(p, practitioner)), term(keys.referenceKey(o, organization))))).length > 0);
 }
 
 /** W1: author and custodian fit the token; answers the practitioners named. They grant nothing by themselves. */
@@ -81,13 +81,6 @@ async function authorsFitting(records: Records, resource: Resource): Promise<str
   if (custodian.some((c) => c !== caller.organization)) throw misfit('custodian', 'DocumentReference.custodian');
   return [...new Set(practitioners)];
 }
-
-const masterKey = (records: Records, patient: string, resource: Resource): string | undefined => {
-  const m = resource.masterIdentifier;
-  if (!m?.value) return undefined;
-  const { caller } = records.ask;
-  return `MI|${patient}|${caller.kind === 'system' ? '' : caller.ref}|${caller.organization ?? ''}|${m.system ?? ''}|${m.value}`;
-};
 
 /** W8: the same document again, from the same depositor. */
 async function replay(records: Records, key: string, hashes: string[]): Promise<Row | undefined> {
@@ -173,7 +166,7 @@ export async function createDocument(records: Records, change: Create, siblings:
   await checkGatedReferences(records, resource, siblings, new Set(old.map((r) => `DocumentReference/${r.id}`)));
   const stamp = depositorStamp(records);
   const bound = await bindContents({ records, documentId: change.id, patient, stamp, siblings }, resource);
-  const key = masterKey(records, patient, resource);
+  const key = masterKey(resource, { ...stamp, patient });
   const again = key === undefined ? undefined : await replay(records, key, bound.hashes);
   if (again) {
     for (const s of siblings.values()) if (s.kind === 'create' && s.boundTo === change.id) s.replayed = true;

@@ -15,7 +15,7 @@ export async function patientOfSubject(records: Records, expression: string, hol
   const ref = relativeReference(holder.reference, deps.base);
   if (ref?.startsWith('Patient/')) {
     const id = ref.slice('Patient/'.length);
-    const row = await deps.store.read('Patient', id);
+    const row = await gate.before(ref, () => deps.store.read('Patient', id));
     if (!row || row.deleted || !(await gate.patientVisible(id))) throw noPatient(expression);
     holder.reference = ref;
     return id;

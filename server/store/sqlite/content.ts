@@ -6,7 +6,7 @@ import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ContentInfo, Store } from '../port.ts';
-import { Unavailable } from '../port.ts';
+import { HEAD, Unavailable } from '../port.ts';
 import type { Committer } from './committer.ts';
 import type { Statements } from './statements.ts';
 
@@ -50,7 +50,7 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
   }
 
   /** Spills what has come so far, and the rest, into a file. */
-  async function spill(key: string, head: Buffer[], rest: AsyncIterator<Buffer>, seen: (b: Buffer) => void): Promise<void> {
+  async function spill(key: string, head: Buffer[], rest: AsyncIterator<Buffer> | Iterator<Buffer>, seen: (b: Buffer) => void): Promise<void> {
     const temporary = join(folder, 'tmp', key);
     const file: FileHandle = await open(temporary, 'wx');
     try {
@@ -70,18 +70,16 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
     await rename(temporary, path(key));
   }
 
-  async function put(stream: Readable, max: number): Promise<ContentInfo> {
+  async function put(source: AsyncIterable<Buffer> | Iterable<Buffer>, max: number): Promise<ContentInfo> {
     const sha1 = createHash('sha1');
-    const sha256 = createHash('sha256');
     let size = 0;
     const seen = (b: Buffer): void => {
       size += b.length;
       if (size > max) throw new RangeError('content too large');
       sha1.update(b);
-      sha256.update(b);
     };
     const head: Buffer[] = [];
-    const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const pieces = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
     let more = await pieces.next();
     for (; !more.done && size <= SMALL; more = await pieces.next()) {
       seen(more.value);
@@ -97,7 +95,7 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
       }
       await spill(key, head, pieces, seen);
     }
-    return { key, size, sha1: sha1.digest('base64'), sha256: sha256.digest('base64') };
+    return { key, size, sha1: sha1.digest('base64'), head: Buffer.concat(head, Math.min(size, HEAD)) };
   }
 
   async function openContent(key: string, range?: { start: number; end: number }): Promise<Readable> {

@@ -111,17 +111,16 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.rowId] }));
   }
 
+  // One call for all entries of a row, from their JSON text: a call for each costs more than the insert.
+
   function clearEntries(rid: number, entriesText: string): void {
-    const entries = JSON.parse(entriesText);
-    for (const t of entries.terms) statement('DELETE FROM term WHERE key = ? AND rid = ?').run(t, rid);
-    for (const g of entries.ranges) statement('DELETE FROM range WHERE p = ? AND rid = ?').run(g.p, rid);
+    statement("DELETE FROM term WHERE key IN (SELECT value FROM json_each(?1, '$.terms')) AND rid = ?2").run(entriesText, rid);
+    statement("DELETE FROM range WHERE p IN (SELECT value ->> 'p' FROM json_each(?1, '$.ranges')) AND rid = ?2").run(entriesText, rid);
   }
 
-  function addEntries(rid: number, entries: Put['entries']): void {
-    const term = statement('INSERT OR IGNORE INTO term VALUES (?, ?)');
-    for (const t of entries.terms) term.run(t, rid);
-    const range = statement('INSERT OR IGNORE INTO range VALUES (?, ?, ?, ?)');
-    for (const g of entries.ranges) range.run(g.p, rid, g.lo, g.hi);
+  function addEntries(rid: number, entries: Put['entries'], text: string): void {
+    if (entries.terms.length) statement("INSERT OR IGNORE INTO term SELECT value, ?2 FROM json_each(?1, '$.terms')").run(text, rid);
+    if (entries.ranges.length) statement("INSERT OR IGNORE INTO range SELECT value ->> 'p', ?2, value ->> 'lo', value ->> 'hi' FROM json_each(?1, '$.ranges')").run(text, rid);
   }
 
   function put(op: Put): void {
@@ -138,7 +137,7 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
         throw e;
       }
       statement('INSERT INTO body VALUES (?, ?, ?)').run(rid, row.text, entries);
-      addEntries(rid, op.entries);
+      addEntries(rid, op.entries, entries);
       return;
     }
     const old = statement('SELECT r.rid, r.version, r.updated, r.deleted, r.method, b.text, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(row.type, row.id) as Raw | undefined;
@@ -147,7 +146,7 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     clearEntries(old.rid, old.entries);
     statement(UPDATE).run(...values, old.rid);
     statement('UPDATE body SET text = ?, entries = ? WHERE rid = ?').run(row.text, entries, old.rid);
-    if (!row.deleted) addEntries(old.rid, op.entries);
+    if (!row.deleted) addEntries(old.rid, op.entries, entries);
   }
 
   /** False where another version stands by now. */
@@ -155,8 +154,9 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     const raw = statement('SELECT r.rid, r.version, r.deleted, b.entries FROM res r JOIN body b ON b.rid = r.rid WHERE r.type = ? AND r.id = ?').get(op.type, op.id) as Raw | undefined;
     if (!raw || raw.deleted === 1 || raw.version !== op.version) return false;
     clearEntries(raw.rid, raw.entries);
-    addEntries(raw.rid, op.entries);
-    statement('UPDATE body SET entries = ? WHERE rid = ?').run(JSON.stringify(op.entries), raw.rid);
+    const entries = JSON.stringify(op.entries);
+    addEntries(raw.rid, op.entries, entries);
+    statement('UPDATE body SET entries = ? WHERE rid = ?').run(entries, raw.rid);
     return true;
   }
 
