@@ -10,7 +10,7 @@ import { securityEvent } from './audit/event.ts';
 import type { Verifier } from './auth/verify.ts';
 import type { TokenAnswer } from './auth/development.ts';
 import * as errors from './fhir/errors.ts';
-import { collect, toRequest } from './http/request.ts';
+import { textOf, toRequest } from './http/request.ts';
 import { send, sendError, type Sending } from './http/respond.ts';
 import type { AuditRow } from './store/port.ts';
 import { rateLimiter } from './http/limits.ts';
@@ -107,7 +107,7 @@ export function createApp(d: AppDeps): Express {
     app.get('/auth/.well-known/openid-configuration', (_req, res) => void res.json(smartConfiguration(d.smart as SmartEndpoints)));
     app.post('/auth/token', async (req, res) => {
       limit(req.ip ?? '');
-      const answer = await dev.token(new URLSearchParams((await collect(req, 65_536, 'form')).toString()));
+      const answer = await dev.token(new URLSearchParams(await textOf(req, 65_536, 'form')));
       res.setHeader('Cache-Control', 'no-store');
       res.status(answer.status).json(answer.body);
     });

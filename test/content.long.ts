@@ -1,4 +1,4 @@
-// A raw document of 100 MB moves without the process growing by 50 MB; inside a Bundle, by about three times its body (3.0 to 3.1 here).
+// A raw document of 100 MB moves without the process growing by 50 MB; inside a Bundle, by less than three times its body.
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -60,6 +60,5 @@ function* zeros(): Generator<Buffer> {
   expect([a.status, a.status === 200 ? '' : await a.text()]).toEqual([200, '']);
   const times = (memory('VmHWM') - before) / body.length;
   process.stdout.write(`${Math.round(body.length / MB)} MB Bundle: grown by ${times.toFixed(1)} times its body\n`);
-  // The aim is 3: the bytes as they came, the text, and what is parsed from it. The first is freed when the collector gets to it.
-  expect(times).toBeLessThan(3.4);
+  expect(times).toBeLessThan(3);
 }, 120_000);

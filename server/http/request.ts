@@ -10,23 +10,43 @@ import type { Request } from '../interaction/context.ts';
 
 const JSON_TYPES = new Set(['application/fhir+json', 'application/json', 'application/json+fhir', 'text/json']);
 
-/** Collects a body up to `limit` bytes; the rest of a longer one is drained so that the answer can be read. `expected`: its declared length, so that it is held once. */
-export async function collect(stream: Readable, limit: number, what: string, expected = 0): Promise<Buffer> {
-  if (expected > limit) throw errors.tooLarge(`The ${what} is larger than ${limit} bytes.`);
-  let held = Buffer.allocUnsafe(Math.max(expected, 1_024));
+const tooLarge = (what: string, limit: number): errors.FhirError => errors.tooLarge(`The ${what} is larger than ${limit} bytes.`);
+
+/**
+ * The text of a body up to `limit` bytes; the rest of a longer one is drained so that the answer can be read. `expected`: its declared length.
+ * A body of several chunks is gathered in memory that is given back as soon as the text is made, not when the collector gets to it:
+ * a large Bundle is then never held as bytes, as text and as what is parsed from it at once.
+ */
+export async function textOf(stream: Readable, limit: number, what: string, expected = 0): Promise<string> {
+  if (expected > limit) throw tooLarge(what, limit);
+  let first: Buffer | undefined;
+  let memory: ArrayBuffer | undefined;
   let size = 0;
+  const append = (held: ArrayBuffer, bytes: Buffer): void => {
+    if (size + bytes.length > held.byteLength) held.resize(Math.min(limit, Math.max(held.byteLength * 2, size + bytes.length)));
+    bytes.copy(new Uint8Array(held, size, bytes.length));
+    size += bytes.length;
+  };
   for await (const chunk of stream) {
     const bytes = chunk as Buffer;
-    if (size + bytes.length > limit) throw errors.tooLarge(`The ${what} is larger than ${limit} bytes.`);
-    if (size + bytes.length > held.length) {
-      const larger = Buffer.allocUnsafe(Math.min(limit, Math.max(held.length * 2, size + bytes.length)));
-      held.copy(larger, 0, 0, size);
-      held = larger;
+    if (size + (first?.length ?? 0) + bytes.length > limit) throw tooLarge(what, limit);
+    if (first === undefined && memory === undefined) {
+      first = bytes;
+      continue;
     }
-    bytes.copy(held, size);
-    size += bytes.length;
+    if (memory === undefined) {
+      memory = new ArrayBuffer(Math.max(expected, 65_536), { maxByteLength: limit });
+      append(memory, first as Buffer);
+      first = undefined;
+    }
+    append(memory, bytes);
   }
-  return held.subarray(0, size);
+  if (memory === undefined) return first === undefined ? '' : decode(first);
+  try {
+    return decode(Buffer.from(memory, 0, size));
+  } finally {
+    memory.resize(0);
+  }
 }
 
 const mediaType = (header: string | undefined): string => (header ?? '').split(';')[0].trim().toLowerCase();
@@ -53,11 +73,11 @@ async function readBody(req: IncomingMessage, path: string, limits: Limits): Pro
   const isSearch = path === '_search' || path.endsWith('/_search');
   if (type === 'application/x-www-form-urlencoded' || isSearch) {
     if (!isSearch) throw errors.unsupportedMedia('A form is taken by _search only.');
-    return { query: [...new URLSearchParams(decode(await collect(req, 65_536, 'form')))] };
+    return { query: [...new URLSearchParams(await textOf(req, 65_536, 'form'))] };
   }
   if (path === 'Binary' && req.method === 'POST' && !JSON_TYPES.has(type)) return { raw: req };
   if (type === 'application/json-patch+json' || (req.method === 'PATCH' && type === 'application/json')) {
-    const text = decode(await collect(req, limits.resource, 'patch'));
+    const text = await textOf(req, limits.resource, 'patch');
     let patch: unknown;
     try {
       patch = JSON.parse(text);
@@ -70,7 +90,7 @@ async function readBody(req: IncomingMessage, path: string, limits: Limits): Pro
   }
   if (!JSON_TYPES.has(type)) throw errors.unsupportedMedia(`The media type \`${type.slice(0, 64) || 'none'}\` is not taken here; send application/fhir+json.`);
   const whole = path === '' ? limits.bundle : path === 'Binary' ? Math.ceil(limits.bundle) : limits.resource;
-  const text = decode(await collect(req, whole, path === '' ? 'Bundle' : 'resource', Number(req.headers['content-length']) || 0));
+  const text = await textOf(req, whole, path === '' ? 'Bundle' : 'resource', Number(req.headers['content-length']) || 0);
   if (!text) return {};
   const body = parseJson(text) as Resource;
   if (typeof body.resourceType !== 'string') throw errors.invalid('The body has no `resourceType`.', ['resourceType']);
