@@ -3,6 +3,7 @@ import { instant, type Json } from '../fhir/types.ts';
 import { ACT_REASON, R248 } from '../policy/vocabulary.ts';
 import type { Caller } from '../policy/caller.ts';
 import type { AuditRow } from '../store/port.ts';
+import { iheSubtype, PROVIDE_BUNDLE, transactionOf } from './mhd.ts';
 import { eventTerms } from './terms.ts';
 
 const BALP = 'https://profiles.ihe.net/ITI/BALP';
@@ -22,6 +23,8 @@ export type Act = {
   operation?: string;
   /** The request as it came, for a search: path and parameters, never a body of another kind. */
   query?: string;
+  /** An entry of a transaction. */
+  bundled?: boolean;
 };
 
 export type Shown = { ref: string; patient: string | null; documents: string[]; rule?: string; consents: string[] };
@@ -41,12 +44,15 @@ export type AuditInput = {
 
 export type AuditContext = { site: string; base: string; newId: () => string };
 
-type Profile = { name: string; subtype: string; action: string; client: [string, string]; server: [string, string]; user: string };
+/** MHD's profiles ask for displays too. */
+type Code = [system: string, code: string, display?: string];
 
-const SOURCE: [string, string] = [DCM, '110153'];
-const DESTINATION: [string, string] = [DCM, '110152'];
-const DELETE_CLIENT: [string, string] = [DCM, '110150'];
-const CUSTODIAN: [string, string] = ['http://terminology.hl7.org/CodeSystem/provenance-participant-type', 'custodian'];
+type Profile = { name: string; subtype: string; action: string; client: Code; server: Code; user: string };
+
+const SOURCE: Code = [DCM, '110153', 'Source Role ID'];
+const DESTINATION: Code = [DCM, '110152', 'Destination Role ID'];
+const DELETE_CLIENT: Code = [DCM, '110150'];
+const CUSTODIAN: Code = ['http://terminology.hl7.org/CodeSystem/provenance-participant-type', 'custodian'];
 
 const READ = { action: 'R', client: DESTINATION, server: SOURCE, user: 'IRCP', name: 'Read' };
 const WRITE = { action: 'U', client: SOURCE, server: DESTINATION, user: 'AUT', name: 'Update' };
@@ -119,7 +125,7 @@ function agents(input: AuditInput, p: Profile, site: string, base: string): Json
   return list;
 }
 
-const patientEntity = (id: string): Json => ({ what: { reference: `Patient/${id}` }, type: { system: ENTITY_TYPE, code: '1' }, role: { system: OBJECT_ROLE, code: '1' } });
+const patientEntity = (id: string): Json => ({ what: { reference: `Patient/${id}` }, type: { system: ENTITY_TYPE, code: '1', display: 'Person' }, role: { system: OBJECT_ROLE, code: '1', display: 'Patient' } });
 const queryEntity = (query: string): Json => ({ type: { system: ENTITY_TYPE, code: '2' }, role: { system: OBJECT_ROLE, code: '24' }, query: Buffer.from(query).toString('base64') });
 const transactionEntity = (id: string): Json => ({ what: { identifier: { value: id } }, type: { system: `${BALP}/CodeSystem/BasicAuditEntityType`, code: 'XrequestId' } });
 
@@ -129,7 +135,7 @@ function dataEntities(r: Shown, first: boolean): Json[] {
   const entity = (ref: string, detail?: Json[]): Json => {
     const type = data ? { system: ENTITY_TYPE, code: '2' } : { system: 'http://hl7.org/fhir/resource-types', code: ref.split('/')[0] };
     data = false;
-    return { what: { reference: ref }, type, role: { system: OBJECT_ROLE, code: r.ref.startsWith('DocumentReference') || detail ? '3' : '4' }, ...(detail ? { detail } : {}) };
+    return { what: { reference: ref }, type, role: r.ref.startsWith('DocumentReference') || detail ? { system: OBJECT_ROLE, code: '3', display: 'Report' } : { system: OBJECT_ROLE, code: '4' }, ...(detail ? { detail } : {}) };
   };
   const trail = [...(r.rule ? [{ type: 'rule', valueString: r.rule }] : []), ...r.consents.map((c) => ({ type: 'consent', valueString: `Consent/${c}` }))];
   const own = r.documents.filter((d) => r.ref !== `DocumentReference/${d}`).map((d) => entity(`DocumentReference/${d}`, r.ref.startsWith('Binary/') ? [{ type: 'content', valueString: r.ref }, ...trail] : undefined));
@@ -159,12 +165,13 @@ function rest(input: AuditInput, patient: string | null, resources: Shown[], sit
     ...data,
     transactionEntity(input.requestId),
   ];
+  // BALP's and MHD's profiles are of what succeeded: an attempt that failed claims none; MHD's are of one patient.
+  const ihe = patient === null ? undefined : transactionOf(input.act);
   return {
     resourceType: 'AuditEvent',
-    // BALP's profiles are of what succeeded: an attempt that failed claims none.
-    ...(input.outcome.code === '0' ? { meta: { profile: [profileUrl(p.name, patient)] } } : {}),
+    ...(input.outcome.code === '0' ? { meta: { profile: [profileUrl(p.name, patient), ...(ihe ? [ihe.profile] : [])] } } : {}),
     type: { system: 'http://terminology.hl7.org/CodeSystem/audit-event-type', code: 'rest' },
-    subtype: [{ system: REST, code: p.subtype }, ...(p.subtype === 'history-instance' ? [{ system: REST, code: 'read' }] : []), ...(p.name === 'Query' && p.subtype !== 'search-type' ? [{ system: REST, code: 'search' }] : [])],
+    subtype: [{ system: REST, code: p.subtype }, ...(p.subtype === 'history-instance' ? [{ system: REST, code: 'read' }] : []), ...(p.name === 'Query' && p.subtype !== 'search-type' ? [{ system: REST, code: 'search' }] : []), ...(ihe ? [iheSubtype(ihe)] : [])],
     action: p.action,
     recorded: instant(input.now),
     outcome: input.outcome.code,
@@ -221,6 +228,26 @@ export function auditRows(input: AuditInput, ctx: AuditContext): AuditRow[] {
   }
   for (const r of input.refusals) rows.push(auditRow(authz(input, ctx, r), ctx, r.patient, input.now));
   return rows;
+}
+
+/** ITI-65: a submission set taken in, with the documents that it holds. */
+export function provideBundleRow(input: AuditInput, set: Shown, ctx: AuditContext): AuditRow {
+  const event: Json = {
+    resourceType: 'AuditEvent',
+    meta: { profile: [PROVIDE_BUNDLE.profile] },
+    type: { system: DCM, code: '110107', display: 'Import' },
+    subtype: [iheSubtype(PROVIDE_BUNDLE)],
+    action: 'C',
+    recorded: instant(input.now),
+    outcome: input.outcome.code,
+    source: { site: ctx.site, observer: { display: ctx.site }, type: [{ system: SOURCE_TYPE, code: '4' }] },
+    entity: [
+      patientEntity(set.patient as string),
+      { what: { reference: set.ref }, type: { system: ENTITY_TYPE, code: '2', display: 'System Object' }, role: { system: OBJECT_ROLE, code: '20', display: 'Job' }, ...(set.documents.length ? { detail: set.documents.map((d) => ({ type: 'document', valueString: `DocumentReference/${d}` })) } : {}) },
+      transactionEntity(input.requestId),
+    ],
+  };
+  return auditRow(event, ctx, set.patient, input.now, agentsOf(input, PROFILES.create, ctx));
 }
 
 /** Authentication refused, start and stop of the server, changes of configuration: security events of no patient. */

@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import type { Ask, Settings } from '../access/deps.ts';
 import type { Records } from '../access/records.ts';
 import type { Performed } from '../access/write/perform.ts';
-import { type Act, type AuditContext, type AuditInput, auditRows } from '../audit/event.ts';
+import { type Act, type AuditContext, type AuditInput, auditRows, provideBundleRow } from '../audit/event.ts';
 import type { Issue } from '../fhir/errors.ts';
+import { codings } from '../policy/vocabulary.ts';
 import type { Json, Resource } from '../fhir/types.ts';
 import type { AuditRow } from '../store/port.ts';
 
@@ -74,18 +75,24 @@ export function auditInput(ctx: Context, outcome: AuditInput['outcome'], act: Ac
   const { notes } = ctx.records;
   const refusals = [...notes.refusals.values()].map((r) => ({ patient: r.patient, rule: r.decision.rule as string, consents: r.decision.consents, documents: r.documents }));
   if (notes.refusal) refusals.push({ patient: notes.refusal.patient, rule: notes.refusal.decision.rule, consents: notes.refusal.decision.consents, documents: [] });
-  return { act, caller: ctx.ask.caller, requestId: ctx.ask.requestId, now: ctx.ask.now, remote: ctx.ask.remote, resources: [...notes.resources.values()], patients: [...notes.patients], refusals, outcome };
+  return { ...asked(ctx, outcome, act), resources: [...notes.resources.values()], patients: [...notes.patients], refusals };
 }
 
-/** The events of a write, made for the commit itself. */
+const asked = (ctx: Context, outcome: AuditInput['outcome'], act: Act) => ({ act, caller: ctx.ask.caller, requestId: ctx.ask.requestId, now: ctx.ask.now, remote: ctx.ask.remote, outcome });
+
+const SUBMISSION_SET = { system: 'https://profiles.ihe.net/ITI/MHD/CodeSystem/MHDlistTypes', code: 'submissionset' };
+
+/** The events of a write, made for the commit itself; a submission set that a transaction brings has one of its own. */
 export function writeEvents(ctx: Context, acts: (done: Performed[]) => { act: Act; performed: Performed }[]): (done: Performed[]) => AuditRow[] {
   return (done) =>
     acts(done).flatMap(({ act, performed }) => {
-      const { effect } = performed;
-      const ref = `${effect.row.type}/${effect.row.id}`;
-      const noted = ctx.records.notes.resources.get(ref);
-      const patient = effect.row.type === 'Patient' ? effect.row.id : effect.row.scalars.patient;
-      const input = auditInput(ctx, { code: '0' }, { ...act, type: effect.row.type, id: effect.row.id });
-      return auditRows({ ...input, refusals: [], patients: patient === null ? [] : [patient], resources: noted ? [noted] : [{ ref, patient, documents: [], consents: [] }] }, auditContext(ctx.settings));
+      const { row } = performed.effect;
+      const ref = `${row.type}/${row.id}`;
+      const patient = row.type === 'Patient' ? row.id : row.scalars.patient;
+      const shown = ctx.records.notes.resources.get(ref) ?? { ref, patient, documents: [], consents: [] };
+      const input: AuditInput = { ...asked(ctx, { code: '0' }, { ...act, type: row.type, id: row.id }), refusals: [], patients: patient === null ? [] : [patient], resources: [shown] };
+      const { change } = performed;
+      const provided = act.bundled === true && change.kind === 'create' && change.type === 'List' && patient !== null && codings(change.resource.code).some((c) => c.system === SUBMISSION_SET.system && c.code === SUBMISSION_SET.code);
+      return [...auditRows(input, auditContext(ctx.settings)), ...(provided ? [provideBundleRow(input, { ...shown, patient }, auditContext(ctx.settings))] : [])];
     });
 }

@@ -1,6 +1,5 @@
-// ITI-106: DocumentReference/$generate-metadata. The metadata of a CDA R2 or FHIR document, ready to be submitted. Nothing is stored.
+// ITI-106: DocumentReference/$generate-metadata. A CDA R2 or FHIR document describes itself: it is deposited with the metadata that it tells.
 // https://profiles.ihe.net/ITI/MHD/ITI-106.html
-import { createHash } from 'node:crypto';
 import { XMLParser } from 'fast-xml-parser';
 import * as errors from '../fhir/errors.ts';
 import { parseJson } from '../fhir/json.ts';
@@ -8,6 +7,7 @@ import { asArray, type Json } from '../fhir/types.ts';
 import { CONFIDENTIALITY } from '../policy/vocabulary.ts';
 import type { Context, Request, Response } from './context.ts';
 import { resourceIn } from './parameters.ts';
+import { create } from './write.ts';
 
 const CODE_SYSTEMS: Record<string, string> = { '2.16.840.1.113883.6.1': 'http://loinc.org', '2.16.840.1.113883.5.25': CONFIDENTIALITY, '1.2.250.1.213.1.1.4.12': 'https://mos.esante.gouv.fr/NOS/TRE_A05-TypeDocComplementaire/FHIR/TRE-A05-TypeDocComplementaire' };
 
@@ -55,14 +55,33 @@ function fromCda(text: string): Json {
   };
 }
 
+/** What a reference of the Composition leads to inside the document; the server's own resources are referred to as they are. */
+function inside(bundle: Json, reference: Json | undefined): Json | undefined {
+  const text = reference?.reference;
+  return typeof text === 'string' ? asArray<Json>(bundle.entry).find((e) => e.fullUrl === text || (e.fullUrl?.endsWith(`/${text}`) ?? false) || (e.resource?.id && `${e.resource.resourceType}/${e.resource.id}` === text))?.resource : undefined;
+}
+
+const isIns = (i: Json): boolean => /^urn:oid:1\.2\.250\.1\.213\.1\.4\./.test(String(i.system));
+
+/** A person or an organisation of the document, named by identifier: its ids are not ours. */
+function named(bundle: Json, reference: Json | undefined): Json | undefined {
+  const found = inside(bundle, reference);
+  if (!found) return reference;
+  const ids = asArray<Json>(found.identifier);
+  return { identifier: ids.find(isIns) ?? ids[0], display: reference?.display ?? plain(found.name) ?? asArray<Json>(found.name)[0]?.family };
+}
+
 function fromFhir(bundle: Json): Json {
   const composition = asArray<Json>(bundle.entry)[0]?.resource as Json | undefined;
   if (bundle.type !== 'document' || composition?.resourceType !== 'Composition') throw errors.businessRule('A FHIR document is a Bundle of type document whose first entry is its Composition.', ['Bundle'], 'document-format');
   const id = bundle.identifier?.value ?? composition.identifier?.value;
+  const people = asArray<Json>(composition.author).map((a) => ({ a, found: inside(bundle, a) }));
+  const contained = people.flatMap(({ found }, i) => (found ? [{ resourceType: found.resourceType, id: `author${i + 1}`, identifier: found.identifier, name: found.name }] : []));
   return {
-    masterIdentifier: id ? { system: bundle.identifier?.system ?? composition.identifier?.system ?? 'urn:ietf:rfc:3986', value: id } : undefined, type: composition.type, category: asArray<Json>(composition.category), description: composition.title, date: instantOf(composition.date), subject: composition.subject, author: asArray<Json>(composition.author), custodian: composition.custodian,
+    masterIdentifier: id ? { system: bundle.identifier?.system ?? composition.identifier?.system ?? 'urn:ietf:rfc:3986', value: id } : undefined, type: composition.type, category: asArray<Json>(composition.category), description: composition.title, date: instantOf(composition.date),
+    subject: named(bundle, composition.subject), contained, author: people.map(({ a, found }, i) => (found ? { reference: `#author${i + 1}` } : a)), custodian: named(bundle, composition.custodian),
     securityLabel: composition.confidentiality ? [{ coding: [{ system: CONFIDENTIALITY, code: composition.confidentiality }] }] : [],
-    context: { encounter: composition.encounter ? [composition.encounter] : [], event: asArray<Json>(composition.event).flatMap((e) => asArray<Json>(e.code)), period: asArray<Json>(composition.event)[0]?.period },
+    context: { event: asArray<Json>(composition.event).flatMap((e) => asArray<Json>(e.code)), period: asArray<Json>(composition.event)[0]?.period },
     language: composition.language ?? bundle.language,
   };
 }
@@ -78,15 +97,16 @@ function dense(x: any): any {
   return Object.keys(out).length ? out : undefined;
 }
 
+/** Answers Parameters with a reference to the DocumentReference: https://profiles.ihe.net/ITI/MHD/OperationDefinition/generate-metadata */
 export async function generateMetadata(ctx: Context, { req }: { req: Request }): Promise<Response> {
-  ctx.records.requireScope('DocumentReference', 'c');
-  const given = resourceIn(req, 'document') ?? resourceIn(req, 'resource') ?? req.body;
-  if (!given || (given.resourceType !== 'Binary' && given.resourceType !== 'Bundle')) throw errors.malformed('A Binary with a CDA R2 document, or a FHIR document, is expected.');
+  const given = resourceIn(req, 'document') ?? req.body;
+  if (!given || (given.resourceType !== 'Binary' && given.resourceType !== 'Bundle')) throw errors.malformed('A Binary with a CDA R2 document, or a FHIR document, is expected as `document`.');
   const binary = given.resourceType === 'Binary';
   const bytes = binary ? Buffer.from(String(given.data ?? ''), 'base64') : Buffer.from(JSON.stringify(given));
   const contentType = binary ? String(given.contentType ?? '') : 'application/fhir+json';
-  const found = binary && /xml/.test(contentType) ? fromCda(bytes.toString('utf8')) : fromFhir(binary ? parseJson(bytes.toString('utf8')) : given);
-  const { language, ...rest } = found;
-  const resource = dense({ resourceType: 'DocumentReference', ...rest, status: 'current', content: [{ attachment: { contentType, language, size: bytes.length, hash: createHash('sha1').update(bytes).digest('base64'), title: found.description, creation: found.date } }] });
-  return { status: 200, headers: {}, resource };
+  const { language, ...rest } = binary && /xml/.test(contentType) ? fromCda(bytes.toString('utf8')) : fromFhir(binary ? parseJson(bytes.toString('utf8')) : given);
+  const body = dense({ resourceType: 'DocumentReference', ...rest, status: 'current', content: [{ attachment: { contentType, language, title: rest.description, creation: rest.date, data: bytes.toString('base64') } }] });
+  const done = await create({ ...ctx, act: { ...ctx.act, kind: 'create' } }, 'DocumentReference', { ...req, headers: {}, body });
+  const [reference] = done.headers.Location.slice(ctx.settings.base.length + 1).split('/_history');
+  return { status: done.status, headers: done.headers, resource: { resourceType: 'Parameters', parameter: [{ name: 'DocumentReference', valueReference: { reference } }] } };
 }

@@ -68,7 +68,7 @@ export const operations: Operation[] = [
     run: accessHistoryOperation,
   },
   { name: 'docref', types: ['DocumentReference'], system: false, type: true, instance: false, affectsState: false, definition: 'http://hl7.org/fhir/uv/ipa/OperationDefinition/docref', title: 'The documents of a patient, by dates and type', parameters: [], run: docref },
-  { name: 'generate-metadata', types: ['DocumentReference'], system: false, type: true, instance: false, affectsState: false, definition: 'https://profiles.ihe.net/ITI/MHD/OperationDefinition/generate-metadata', title: 'The metadata of a CDA R2 or FHIR document (ITI-106)', parameters: [], run: generateMetadata },
+  { name: 'generate-metadata', types: ['DocumentReference'], system: false, type: true, instance: false, affectsState: true, definition: 'https://profiles.ihe.net/ITI/MHD/OperationDefinition/generate-metadata', title: 'Deposits a CDA R2 or FHIR document with the metadata that it tells (ITI-106)', parameters: [], run: generateMetadata },
   {
     name: 'summary-sheet', types: ['Patient'], ...onInstance, affectsState: false, definition: own('summary-sheet'), title: 'Latest synthesis, allergies and blood group, directives, vaccinations, trusted person',
     parameters: [['synthesis', 'out', 0, '1', 'BackboneElement', 'The latest.'], ['allergiesAndBloodGroup', 'out', 0, '1', 'BackboneElement', 'Medical profile, transfusion summary.'], ['directives', 'out', 0, '1', 'BackboneElement', 'Advance directives and wishes.'], ['vaccinations', 'out', 0, '1', 'BackboneElement', 'The latest five.'], ['trustedPerson', 'out', 0, '1', 'BackboneElement', 'Contacts and related persons.'], ['notice', 'out', 0, '1', 'code', 'Why nothing is shown.']],

@@ -195,7 +195,7 @@ async function performPlaced(ctx: Context, planAll: () => Promise<Planned[]>): P
         const withChange = planned.filter((p) => p.change);
         return { changes: withChange.map((p) => p.change as Change), absent: planned.flatMap((p) => p.absent ?? []) };
       },
-      writeEvents(ctx, (done) => done.map((performed) => ({ performed, act: { kind: planned.find((p) => p.change === performed.change)?.kind ?? 'create' } }))),
+      writeEvents(ctx, (done) => done.map((performed) => ({ performed, act: { kind: planned.find((p) => p.change === performed.change)?.kind ?? 'create', bundled: true } }))),
     );
   } catch (e) {
     const index = (e as { changeIndex?: number }).changeIndex;

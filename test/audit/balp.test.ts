@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cda } from '../../seed/bytes.ts';
 import * as callers from '../../seed/callers.ts';
 import { consent } from '../../seed/consents.ts';
 import type { Json } from '../../server/fhir/types.ts';
@@ -10,7 +11,8 @@ import { validatorOf } from '../../server/validation/validate.ts';
 import { anonymous, type Answer, type Client, documentBody, openRecord, type Rec, type TestServer, testServer } from '../support/server.ts';
 
 const BALP = '../shared/data/ihe/balp';
-const known: Json[] = existsSync(BALP) ? readdirSync(BALP).filter((f) => /^(StructureDefinition|ValueSet|CodeSystem)/.test(f)).map((f) => JSON.parse(readFileSync(join(BALP, f), 'utf8'))) : [];
+const MHD = '../shared/data/ihe/mhd';
+const known: Json[] = [BALP, MHD].flatMap((folder) => (existsSync(folder) ? readdirSync(folder).filter((f) => /^(StructureDefinition|ValueSet|CodeSystem)/.test(f)).map((f) => JSON.parse(readFileSync(join(folder, f), 'utf8'))) : []));
 if (!known.length) process.stdout.write(`skipped: BALP's profiles (${BALP} is not there); base structure only\n`);
 const validate = validatorOf({ strictProfiles: false, production: false, profiles: known.filter((r) => r.resourceType === 'StructureDefinition'), terms: terminologyOf(undefined, known) });
 
@@ -92,4 +94,43 @@ it('a Consent given, a scope missing, a long list in several events', async () =
   expect(disclosed.size).toBe(shown);
   expect(events.length).toBe(Math.ceil(shown / 50));
   for (const e of events) expect(validate(e as never).filter((i) => i.severity === 'error')).toEqual([]);
+});
+
+describe('MHD: what is an IHE transaction says so, in the form of its audit profile', () => {
+  const submissionSet = (urls: string[]): Json => ({
+    resourceType: 'List', status: 'current', mode: 'working', subject: { reference: `Patient/${rec.id}` }, date: '2026-01-15T10:00:00Z',
+    code: { coding: [{ system: 'https://profiles.ihe.net/ITI/MHD/CodeSystem/MHDlistTypes', code: 'submissionset' }] }, entry: urls.map((reference) => ({ item: { reference } })),
+  });
+  const provided = (): Promise<Answer> => {
+    const document = 'urn:uuid:0b3ba1a8-6b1b-4d24-9d52-0f0dbb0b1d2a';
+    return hospital.post('', { resourceType: 'Bundle', type: 'transaction', entry: [{ fullUrl: document, resource: documentBody(rec.id), request: { method: 'POST', url: 'DocumentReference' } }, { resource: submissionSet([document]), request: { method: 'POST', url: 'List' } }] });
+  };
+  it.each<[string, string, () => Promise<Answer>]>([
+    ['ITI-65', 'ProvideBundle.Audit.Recipient', provided],
+    ['ITI-66', 'FindDocumentLists.Audit.Responder', () => hospital.get(`List?patient=${rec.id}`)],
+    ['ITI-67', 'FindDocumentReferences.Audit.Responder', () => hospital.get(`DocumentReference?patient=${rec.id}&_count=1`)],
+    ['ITI-68', 'RetrieveDocument.Audit.Responder', async () => hospital.get((await fresh()).content[0].attachment.url)],
+    ['ITI-106', 'GenerateMetadata.Audit.Recipient', async () => {
+      const document = cda({ id: '1.2.3.106', code: '60591-5', display: 'Synthèse médicale', time: '2026-03-01T10:00:00Z', ins: '279035121518989', family: 'Essai', given: 'Camille', text: 'x' });
+      await openRecord(s, { patient: { identifier: [{ system: 'urn:oid:1.2.250.1.213.1.4.10', value: '279035121518989' }] } });
+      return hospital.post('DocumentReference/$generate-metadata', { resourceType: 'Binary', contentType: 'text/xml', data: document.toString('base64') });
+    }],
+    ['ITI-105', 'SimplifiedPublish.Audit.Recipient', () => rec.deposit(hospital)],
+  ])('%s', async (code, profile, act) => {
+    const a = await act();
+    expect(a.status).toBeLessThan(300);
+    const ihe = (await eventsOf(a)).filter((e) => e.subtype.some((c: Json) => c.system === 'urn:ihe:event-type-code'));
+    expect(ihe.map((e) => [e.subtype.at(-1).code, e.meta.profile.at(-1)])).toEqual([[code, `https://profiles.ihe.net/ITI/MHD/StructureDefinition/IHE.MHD.${profile}`]]);
+    expect(validate(ihe[0] as never).filter((i) => i.severity === 'error').map((i) => `${i.expression?.[0]}: ${i.text}`)).toEqual([]);
+  });
+  it('a set of hidden documents does not show in the trail', async () => {
+    const hidden = await openRecord(s);
+    const document = 'urn:uuid:0b3ba1a8-6b1b-4d24-9d52-0f0dbb0b1d2b';
+    const secret = { securityLabel: [{ coding: [{ system: 'https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument', code: 'INVISIBLE_PATIENT' }] }] };
+    const a = await hospital.post('', { resourceType: 'Bundle', type: 'transaction', entry: [{ fullUrl: document, resource: documentBody(hidden.id, secret), request: { method: 'POST', url: 'DocumentReference' } }, { resource: { ...submissionSet([document]), subject: { reference: `Patient/${hidden.id}` } }, request: { method: 'POST', url: 'List' } }] });
+    expect(a.status).toBe(200);
+    const seen = await hidden.patient.get(`AuditEvent?patient=${hidden.id}&_count=200`);
+    expect(seen.text).not.toContain('ITI-65');
+    expect((await auditor.get(`AuditEvent?patient=${hidden.id}&subtype=ITI-65`)).body.total).toBe(1);
+  });
 });

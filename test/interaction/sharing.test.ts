@@ -88,21 +88,40 @@ const part = (a: Answer, name: string): Json | undefined => a.body.parameter?.fi
   });
 });
 
-describe('ITI-106 $generate-metadata', () => {
-  it('of a CDA R2 document, ready to be submitted', async () => {
-    const data = cda({ id: '1.2.3.4', code: '60591-5', display: 'Synthèse médicale', time: '2026-03-01T10:00:00Z', ins: '279035121518989', family: 'Essai', given: 'Camille', text: 'x' });
-    const a = await hospital.post('DocumentReference/$generate-metadata', { resourceType: 'Binary', contentType: 'text/xml', data: data.toString('base64') });
-    expect(a.body).toMatchObject({ resourceType: 'DocumentReference', masterIdentifier: { value: 'urn:oid:1.2.3.4' }, type: { coding: [{ system: 'http://loinc.org', code: '60591-5' }] }, date: '2026-03-01T10:00:00+00:00', subject: { identifier: { system: 'urn:oid:1.2.250.1.213.1.4.10', value: '279035121518989' } }, content: [{ attachment: { contentType: 'text/xml', size: data.length } }] });
-    const rec = await openRecord(s, { patient: { identifier: [{ system: 'urn:oid:1.2.250.1.213.1.4.10', value: '279035121518989' }] } });
-    const body = a.body;
-    body.content[0].attachment.data = data.toString('base64');
-    const deposited = await hospital.post('DocumentReference', body);
-    expect([deposited.status, deposited.body.subject?.reference ?? deposited.text]).toEqual([201, `Patient/${rec.id}`]);
+describe('ITI-106 $generate-metadata: a document that describes itself is deposited', () => {
+  const generate = async (document: Json) => hospital.post('DocumentReference/$generate-metadata', { resourceType: 'Parameters', parameter: [{ name: 'document', resource: document }] });
+  const deposited = async (a: Answer): Promise<Json> => {
+    expect([a.status, a.body.resourceType === 'Parameters' ? '' : a.text]).toEqual([201, '']);
+    return (await hospital.get(a.body.parameter.find((p: Json) => p.name === 'DocumentReference').valueReference.reference)).body;
+  };
+  it('CDA R2: its patient by INS alone, its bytes as they came', async () => {
+    const ins = '279035121518989';
+    const data = cda({ id: '1.2.3.4', code: '60591-5', display: 'Synthèse médicale', time: '2026-03-01T10:00:00Z', ins, family: 'Essai', given: 'Camille', text: 'x' });
+    const binary = { resourceType: 'Binary', contentType: 'text/xml', data: data.toString('base64') };
+    expect([(await generate(binary)).status, reasons(await generate(binary))]).toEqual([422, ['no-patient']]);
+    const rec = await openRecord(s, { patient: { identifier: [{ system: 'urn:oid:1.2.250.1.213.1.4.10', value: ins }] } });
+    const d = await deposited(await generate(binary));
+    expect(d).toMatchObject({ resourceType: 'DocumentReference', masterIdentifier: { value: 'urn:oid:1.2.3.4' }, type: { coding: [{ system: 'http://loinc.org', code: '60591-5' }] }, date: '2026-03-01T10:00:00+00:00', subject: { reference: `Patient/${rec.id}` }, content: [{ attachment: { contentType: 'text/xml', size: data.length } }] });
+    expect((await hospital.get(d.content[0].attachment.url, { Accept: 'text/xml' })).text).toBe(data.toString('utf8'));
+    // The same document again is the same deposit (W8).
+    expect((await deposited(await generate(binary))).id).toBe(d.id);
   });
-  it('of a FHIR document; nothing else', async () => {
-    const document = { resourceType: 'Bundle', type: 'document', identifier: { system: 'urn:ietf:rfc:3986', value: 'urn:uuid:1' }, timestamp: '2026-01-01T00:00:00Z', entry: [{ fullUrl: 'urn:uuid:2', resource: { resourceType: 'Composition', status: 'final', type: { coding: [{ system: 'http://loinc.org', code: '11490-0' }] }, subject: { reference: 'Patient/x' }, date: '2026-01-01T00:00:00Z', author: [{ display: 'x' }], title: 'Lettre', confidentiality: 'R' } }] };
-    expect((await hospital.post('DocumentReference/$generate-metadata', document)).body).toMatchObject({ type: { coding: [{ code: '11490-0' }] }, description: 'Lettre', securityLabel: [{ coding: [{ code: 'R' }] }] });
-    expect((await hospital.post('DocumentReference/$generate-metadata', { resourceType: 'Binary', contentType: 'text/xml', data: Buffer.from('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>').toString('base64') })).status).toBe(422);
+  it('a FHIR document: whom it names inside is named by identifier', async () => {
+    const ins = { system: 'urn:oid:1.2.250.1.213.1.4.10', value: '187126322611191' };
+    const rec = await openRecord(s, { patient: { identifier: [ins] } });
+    const [composition, patient, author] = ['urn:uuid:0c0a2f2e-58a9-4b0e-8d0e-7d0a4a5c1b01', 'urn:uuid:0c0a2f2e-58a9-4b0e-8d0e-7d0a4a5c1b02', 'urn:uuid:0c0a2f2e-58a9-4b0e-8d0e-7d0a4a5c1b03'];
+    const document = {
+      resourceType: 'Bundle', type: 'document', identifier: { system: 'urn:ietf:rfc:3986', value: 'urn:uuid:0c0a2f2e-58a9-4b0e-8d0e-7d0a4a5c1b00' }, timestamp: '2026-01-01T00:00:00Z',
+      entry: [
+        { fullUrl: composition, resource: { resourceType: 'Composition', status: 'final', type: { coding: [{ system: 'http://loinc.org', code: '11490-0' }] }, subject: { reference: patient }, date: '2026-01-01T00:00:00Z', author: [{ reference: author }], title: 'Lettre', confidentiality: 'R' } },
+        { fullUrl: patient, resource: { resourceType: 'Patient', identifier: [ins], name: [{ family: 'Essai' }] } }, { fullUrl: author, resource: { resourceType: 'Practitioner', name: [{ family: 'Autrice' }] } },
+      ],
+    };
+    expect(await deposited(await generate(document))).toMatchObject({ type: { coding: [{ code: '11490-0' }] }, description: 'Lettre', securityLabel: [{ coding: [{ code: 'R' }] }], subject: { reference: `Patient/${rec.id}` }, author: [{ reference: '#author1' }], contained: [{ name: [{ family: 'Autrice' }] }] });
+  });
+  it('nothing else; entities of XML are not expanded', async () => {
+    expect((await generate({ resourceType: 'Binary', contentType: 'text/xml', data: Buffer.from('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>').toString('base64') })).status).toBe(422);
+    expect((await generate({ resourceType: 'Patient' })).status).toBe(400);
   });
 });
 

@@ -111,7 +111,7 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.rowId] }));
   }
 
-  // One call for all entries of a row, from their JSON text: a call for each costs more than the insert.
+  // One call for all terms of a row, from their JSON text: a call for each costs more than the insert.
 
   function clearEntries(rid: number, entriesText: string): void {
     statement("DELETE FROM term WHERE key IN (SELECT value FROM json_each(?1, '$.terms')) AND rid = ?2").run(entriesText, rid);
@@ -120,7 +120,7 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
 
   function addEntries(rid: number, entries: Put['entries'], text: string): void {
     if (entries.terms.length) statement("INSERT OR IGNORE INTO term SELECT value, ?2 FROM json_each(?1, '$.terms')").run(text, rid);
-    if (entries.ranges.length) statement("INSERT OR IGNORE INTO range SELECT value ->> 'p', ?2, value ->> 'lo', value ->> 'hi' FROM json_each(?1, '$.ranges')").run(text, rid);
+    for (const g of entries.ranges) statement('INSERT OR IGNORE INTO range VALUES (?, ?, ?, ?)').run(g.p, rid, g.lo, g.hi);
   }
 
   function put(op: Put): void {
