@@ -10,10 +10,13 @@ const document = (patient: string): Json => ({ resourceType: 'DocumentReference'
 const organisation = (): Json => ({ resourceType: 'Organization', name: `Bench ${randomUUID()}` });
 
 const ROUNDS = 2;
+/** Patients of a small working set. */
+const FEW = 40;
 
 /** One round over one store. */
 async function round(store: Stored, seconds: number): Promise<void> {
   const { dataDir, patients, ids } = store;
+  const few = patients.slice(0, FEW);
   const s = await serve(dataDir);
   const [doctor, hospital, registry] = await Promise.all([callers.professional('dr-martin'), callers.system('chu-demo'), callers.registry].map(s.token));
   const own = `bench-open-${store.ready.length}`;
@@ -22,7 +25,9 @@ async function round(store: Stored, seconds: number): Promise<void> {
   const one = (name: string, clients: number, once: () => Promise<number>) => measure(name, clients, seconds, once).then((r) => void store.rows.push(r));
   for (const clients of [1, 32]) {
     await one('read', clients, () => call(s.base, doctor, 'GET', `/DocumentReference/${pick(ids)}`));
-    await one('search page of 20', clients, () => call(s.base, doctor, 'GET', `/DocumentReference?patient=${pick(patients)}&_count=20`));
+    // The same few patients at every size, as a ward asks for them; then any patient, most of them for the first time since the start.
+    await one('search page of 20', clients, () => call(s.base, doctor, 'GET', `/DocumentReference?patient=${pick(few)}&_count=20`));
+    await one('search page of 20, any patient', clients, () => call(s.base, doctor, 'GET', `/DocumentReference?patient=${pick(patients)}&_count=20`));
     await one('create (document with bytes)', clients, () => call(s.base, hospital, 'POST', '/DocumentReference', JSON.stringify(document(own))));
     await one('transaction of 20', clients, () => call(s.base, registry, 'POST', '', JSON.stringify(post(...Array.from({ length: 20 }, organisation)))));
   }

@@ -5,8 +5,7 @@ import { relativeReference } from '../fhir/reference.ts';
 import { compileConsent, type StoredConsent } from '../policy/consent.ts';
 import type { Facts, Representative } from '../policy/decide.ts';
 import { codings } from '../policy/vocabulary.ts';
-import * as keys from '../search/keys.ts';
-import { and, scalar, term } from '../store/plan.ts';
+import { scalar } from '../store/plan.ts';
 import type { Deps } from './deps.ts';
 import { allRows } from './rows.ts';
 
@@ -52,14 +51,14 @@ async function load(deps: Deps, patient: string, epoch: number): Promise<Facts> 
   const resource: Json = row && !row.deleted ? JSON.parse(row.text) : {};
   const birth = interval(resource.birthDate)?.lo;
   const majority = birth === undefined ? undefined : addMonths(birth, EIGHTEEN_YEARS);
-  const consents = await allRows(deps.store, 'Consent', and(scalar('patient', 'eq', patient)));
+  const consents = await allRows(deps.store, 'Consent', scalar('patient', 'eq', patient));
   const compiled = [];
   for (const c of consents) {
     const text = JSON.parse(c.text);
     if (text.status !== 'active') continue;
     compiled.push(compileConsent({ id: c.id, resource: text, received: c.scalars.since, selfRecorded: c.scalars.bySystem === 1, roles: await rolesOf(deps, text) }));
   }
-  const related = await allRows(deps.store, 'RelatedPerson', term(keys.referenceKey(keys.paramKey('RelatedPerson', 'patient'), `Patient/${patient}`)));
+  const related = await allRows(deps.store, 'RelatedPerson', scalar('patient', 'eq', patient));
   return {
     patient,
     epoch,
