@@ -10,6 +10,15 @@ import type { Request } from '../interaction/context.ts';
 
 const JSON_TYPES = new Set(['application/fhir+json', 'application/json', 'application/json+fhir', 'text/json']);
 
+/** Memory for a body of a declared length, or one that may grow up to `limit`. */
+function room(expected: number, limit: number): ArrayBuffer {
+  try {
+    return expected ? new ArrayBuffer(expected, { maxByteLength: expected }) : new ArrayBuffer(Math.min(65_536, limit), { maxByteLength: limit });
+  } catch (e) {
+    throw errors.unavailable('no memory for a body', e);
+  }
+}
+
 const tooLarge = (what: string, limit: number): errors.FhirError => errors.tooLarge(`The ${what} is larger than ${limit} bytes.`);
 
 /**
@@ -23,7 +32,7 @@ export async function textOf(stream: Readable, limit: number, what: string, expe
   let memory: ArrayBuffer | undefined;
   let size = 0;
   const append = (held: ArrayBuffer, bytes: Buffer): void => {
-    if (size + bytes.length > held.byteLength) held.resize(Math.min(limit, Math.max(held.byteLength * 2, size + bytes.length)));
+    if (size + bytes.length > held.byteLength) held.resize(Math.min(held.maxByteLength, Math.max(held.byteLength * 2, size + bytes.length)));
     bytes.copy(new Uint8Array(held, size, bytes.length));
     size += bytes.length;
   };
@@ -35,7 +44,7 @@ export async function textOf(stream: Readable, limit: number, what: string, expe
       continue;
     }
     if (memory === undefined) {
-      memory = new ArrayBuffer(Math.max(expected, 65_536), { maxByteLength: limit });
+      memory = room(expected, limit);
       append(memory, first as Buffer);
       first = undefined;
     }
