@@ -149,8 +149,26 @@ async function viewedParts(records: Records, query: Query, patient: string | und
 
 const defaultSort = (query: Query): Sort[] => (query.sort.length ? query.sort.map((s) => ({ by: sortField(query.type, s.code), desc: s.desc })) : [{ by: 'date', desc: true }]);
 
+type Options = { compartment?: string; compartmentPlan?: Plan; action?: 's' | 'r' };
+
+/** What is hidden of a record moved between the making of a plan and its rows: events and Consents are gated by the documents they name. */
+class Moved extends Error {}
+const GATED_BY_DOCUMENTS = new Set(['AuditEvent', 'Consent']);
+const MAX_ATTEMPTS = 4;
+
 /** Runs a search. `compartment`: the patient whose compartment it is in. */
-export async function search(records: Records, query: Query, options: { compartment?: string; compartmentPlan?: Plan; action?: 's' | 'r' } = {}): Promise<Page> {
+export async function search(records: Records, query: Query, options: Options = {}): Promise<Page> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once(records, query, options);
+    } catch (e) {
+      if (!(e instanceof Moved)) throw e;
+      if (attempt >= MAX_ATTEMPTS) throw errors.unavailable('what is hidden of the record moves faster than it is read');
+    }
+  }
+}
+
+async function once(records: Records, query: Query, options: Options): Promise<Page> {
   const { deps, notes } = records;
   const { type } = query;
   records.requireScope(type, options.action ?? 's');
@@ -164,7 +182,7 @@ export async function search(records: Records, query: Query, options: { compartm
   const compiled = and(await compileFilters(type, filtersFor(query, isGated(type) ? gatedBy.patient : undefined), resolver), options.compartmentPlan ?? and());
   if (type === 'List' && !deps.open) return searchLists(records, query, and(compiled, scope), gatedBy, refusal);
   const asked = await viewedParts(records, query, gatedBy.patient, and(compiled, scope), gate);
-  return page(records, query, and(gate, asked), refusal, gatedBy.patient);
+  return page(records, query, { gate, plan: and(gate, asked) }, refusal, gatedBy.patient);
 }
 
 const patientNamed = (query: Query): Named => {
@@ -185,7 +203,7 @@ async function gateOf(records: Records, type: string, query: Query, n: Named): P
 /** The text that a cursor is bound to. */
 const identity = (query: Query, caller: string): string => `${caller}\n${query.type}\n${JSON.stringify(query.used)}`;
 
-async function page(records: Records, query: Query, plan: Plan, refusal: Decision | undefined, patient: string | undefined): Promise<Page> {
+async function page(records: Records, query: Query, { gate, plan }: { gate: Plan; plan: Plan }, refusal: Decision | undefined, patient: string | undefined): Promise<Page> {
   const { deps, ask } = records;
   const count = query.summary === 'count' ? 0 : Math.min(query.count ?? 20, deps.limits.count);
   const bound = query.type === 'Patient' && !deps.open && (ask.caller.kind === 'professional' || ask.caller.kind === 'system') && !ask.caller.roles.includes('registry');
@@ -199,6 +217,7 @@ async function page(records: Records, query: Query, plan: Plan, refusal: Decisio
   const sight = records.gate.sight();
   for (const f of shown) {
     const decision = await records.visible(f.row, undefined, sight);
+    if (!decision && GATED_BY_DOCUMENTS.has(query.type)) throw new Moved();
     // The gate stood in the query: a row that it lets through and the decision refuses is a fault of ours, never a silent drop.
     if (!decision) throw errors.internal(new Error(`gate and decision differ on a ${query.type}`));
     const view = await viewOf(sight, f.row);
@@ -209,7 +228,13 @@ async function page(records: Records, query: Query, plan: Plan, refusal: Decisio
   const more = found.length > limit && limit > 0 && !bound;
   const next = more ? sealCursor(deps.cursorKey, who, shown[shown.length - 1].keys) : undefined;
   const included = views.length ? await includesOf(records, query, views, patient) : [];
-  return { matches: views, included, total: await total(records, query, plan, found.length, after !== undefined || more || limit === 0), next, refusal, plan };
+  const partial = after !== undefined || more || limit === 0;
+  const counted = await total(records, query, plan, found.length, partial);
+  if (partial && counted !== undefined && patient !== undefined && !deps.open && GATED_BY_DOCUMENTS.has(query.type)) {
+    const now = await records.gate.sight().plan(query.type, patient);
+    if (JSON.stringify(now) !== JSON.stringify(gate)) throw new Moved();
+  }
+  return { matches: views, included, total: counted, next, refusal, plan };
 }
 
 async function total(records: Records, query: Query, plan: Plan, known: number, partial: boolean): Promise<number | undefined> {

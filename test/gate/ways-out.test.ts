@@ -165,3 +165,38 @@ describe('what is shown does not tell of it', () => {
     expect((await doctor.get(`AuditEvent?patient=${r.id}`)).body.total).toBe(0);
   });
 });
+
+describe('what is hidden while an answer is made', () => {
+  const A07_PATIENT = [{ coding: [{ system: MASK[0].coding[0].system, code: 'INVISIBLE_PATIENT' }] }];
+  /** Deposits a document hidden from the patient just before the store is asked for events. */
+  async function meanwhile(rec2: Rec, method: 'search' | 'count', ask: () => Promise<Answer>): Promise<[Answer, string]> {
+    const { store } = s.running.deps;
+    const real = store[method];
+    let id = '';
+    (store as Json)[method] = async (...args: unknown[]) => {
+      const type = typeof args[0] === 'string' ? args[0] : (args[0] as Json).type;
+      if (type === 'AuditEvent' && !id) {
+        id = 'under way';
+        id = (await rec2.deposit(hospital, { securityLabel: A07_PATIENT })).body.id;
+      }
+      return (real as (...a: unknown[]) => Promise<unknown>)(...args);
+    };
+    try {
+      return [await ask(), id];
+    } finally {
+      (store as Json)[method] = real;
+    }
+  }
+  it('an event of it does not show, nor fail the page', async () => {
+    const own = await openRecord(s);
+    const [a, id] = await meanwhile(own, 'search', () => own.patient.get(`AuditEvent?patient=${own.id}`));
+    expect([a.status, a.text.includes(id)]).toEqual([200, false]);
+  });
+  it('nor is it counted', async () => {
+    const own = await openRecord(s);
+    const before = (await own.patient.get(`AuditEvent?patient=${own.id}&_summary=count`)).body.total;
+    const [a] = await meanwhile(own, 'count', () => own.patient.get(`AuditEvent?patient=${own.id}&_summary=count`));
+    // The first count left an event of its own.
+    expect([a.status, a.body.total]).toEqual([200, before + 1]);
+  });
+});
