@@ -103,6 +103,8 @@ export async function start(config: Config, options: { world?: World; beforeList
   const dev = config.issuers.length || config.production ? undefined : await developmentKey(config.dataDir);
   const smart = smartEndpoints(dev && developmentIssuer(config.base), config.issuers);
   const services = makeServices(config, deps, smart, world.now());
+  // Before anything is loaded: what an empty store then takes in is indexed as it should be.
+  const reindexing = await startReindexing(deps, log);
   await options.beforeListen?.({ deps, services });
   const tokens = verifier({ issuers: config.issuers, audience: config.base, directory: directoryOf(store), now: world.now, ...(dev ? { local: { config: developmentConfig(config.base), jwks: () => publicJwks(dev) } } : {}) });
   const app = createApp({
@@ -116,7 +118,6 @@ export async function start(config: Config, options: { world?: World; beforeList
   const configHash = createHash('sha256').update(JSON.stringify({ access: config.access, issuers: config.issuers, occupational: config.occupationalMedicine, matrix: deps.book.matrix.version, table: deps.table.version })).digest('hex');
   await lifecycle(deps, '110120', 'Application Start', configHash);
   const sealing = await startSealing({ store, dataDir: config.dataDir, anchor: config.auditAnchor, process: processName, now: world.now, log });
-  const reindexing = await startReindexing(deps, log);
   const sweeping = startSweeping(deps, log);
   const retention = setInterval(() => void exportClosed({ store, dataDir: config.dataDir, before: addMonths(world.now(), -12 * config.auditRetentionYears) }).catch((e) => log.warn({ detail: String(e) }, 'export of the trail failed')), DAY);
   retention.unref();

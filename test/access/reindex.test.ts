@@ -63,3 +63,10 @@ embedded('a query past its time is ended', async () => {
   await store.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+it('an empty store that is loaded at its first start has nothing to make again', async () => {
+  const s = await testServer();
+  expect(s.running.deps.incomplete.size).toBe(0);
+  expect(await s.running.deps.store.meta('index')).toBeDefined();
+  await s.stop();
+});
