@@ -57,6 +57,7 @@ export class Gate {
     return kept(this.known, what, look);
   }
 
+  /** Facts of a patient, the same throughout this request. */
   facts(patient: string): Promise<Facts> {
     return this.before(`facts ${patient}`, () => factsOf(this.deps, patient));
   }

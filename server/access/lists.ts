@@ -26,8 +26,8 @@ async function candidates(records: Records, plan: Plan, record: Plan, patient: s
   const hidden = [...(await gate.hidden(patient))];
   const shows: Plan = and(record, { kind: 'terms', keys: visible.map(itemKey) });
   const hides: Plan = { kind: 'terms', keys: hidden.map(itemKey) };
-  const whole = hidden.length ? await allRows(records.deps.store, 'List', and(shows, not(hides), plan)) : await allRows(records.deps.store, 'List', and(shows, plan));
-  const partial = hidden.length ? await allRows(records.deps.store, 'List', and(shows, hides)) : [];
+  const whole = await allRows(deps.store, 'List', and(shows, hidden.length ? not(hides) : and(), plan));
+  const partial = hidden.length ? await allRows(deps.store, 'List', and(shows, hides)) : [];
   const out: Candidate[] = [];
   for (const row of [...whole, ...partial]) {
     const view = await listView(gate, row);
@@ -68,7 +68,7 @@ export async function searchLists(records: Records, query: Query, plan: Plan, na
   let found: Candidate[];
   if (named.patient !== undefined) found = await candidates(records, plan, scalar('patient', 'eq', named.patient), named.patient);
   else if (named.rows) {
-    const rows = await allRows(records.deps.store, 'List', named.rows);
+    const rows = await allRows(deps.store, 'List', named.rows);
     const patients = [...new Set(rows.map((r) => r.scalars.patient).filter((p): p is string => p !== null))];
     found = (await Promise.all(patients.map((p) => candidates(records, plan, and(named.rows as Plan, scalar('patient', 'eq', p)), p)))).flat();
   } else throw errors.onePatient('List');

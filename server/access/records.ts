@@ -164,11 +164,12 @@ export class Records {
     const decision = await this.visible(current);
     if (!decision || (!current.deleted && !(await this.inScope(current, 'r')))) throw errors.notFound(type, id);
     const rows = await this.deps.store.history(type, id, { before, limit });
+    const sight = this.gate.sight();
     const out: { view: View | undefined; row: Row }[] = [];
     for (const row of rows) {
       if (row.deleted) out.push({ view: undefined, row });
-      else if (await this.visible(current, row.text)) {
-        const view = await viewOf(this.gate, { ...row, scalars: current.scalars }, row.text);
+      else if (await this.visible(current, row.text, sight)) {
+        const view = await viewOf(sight, { ...row, scalars: current.scalars }, row.text);
         if (view) out.push({ view: { ...view, version: String(row.version), updated: row.updated }, row });
       }
     }
@@ -196,9 +197,10 @@ export class Records {
         if (full.kind === 'none') return [];
         const found = await deps.store.search({ type, plan: full, sort: [{ by: 'id', desc: false }], limit: deps.limits.chain + 1 });
         if (found.length > deps.limits.chain) throw errors.tooCostly(`A reverse chain reaches more than ${deps.limits.chain} resources of type ${type}; narrow it.`);
+        const sight = this.gate.sight();
         const ids = new Set<string>();
         for (const f of found) {
-          const view = await viewOf(this.gate, f.row);
+          const view = await viewOf(sight, f.row);
           for (const v of view ? param.path(JSON.parse(view.text)) : []) {
             const ref = String((v as Json)?.reference ?? '');
             if (ref.startsWith(`${target}/`)) ids.add(ref.slice(target.length + 1));

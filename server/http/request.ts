@@ -98,7 +98,7 @@ async function readBody(req: IncomingMessage, path: string, limits: Limits): Pro
     throw errors.malformed('A JSON Patch is an array of operations.');
   }
   if (!JSON_TYPES.has(type)) throw errors.unsupportedMedia(`The media type \`${type.slice(0, 64) || 'none'}\` is not taken here; send application/fhir+json.`);
-  const whole = path === '' ? limits.bundle : path === 'Binary' ? Math.ceil(limits.bundle) : limits.resource;
+  const whole = path === '' || path === 'Binary' ? limits.bundle : limits.resource;
   const text = await textOf(req, whole, path === '' ? 'Bundle' : 'resource', Number(req.headers['content-length']) || 0);
   if (!text) return {};
   const body = parseJson(text) as Resource;

@@ -4,7 +4,7 @@ import { XMLParser } from 'fast-xml-parser';
 import * as errors from '../fhir/errors.ts';
 import { parseJson } from '../fhir/json.ts';
 import { asArray, type Json } from '../fhir/types.ts';
-import { CONFIDENTIALITY } from '../policy/vocabulary.ts';
+import { CONFIDENTIALITY, INS } from '../policy/vocabulary.ts';
 import type { Context, Request, Response } from './context.ts';
 import { resourceIn } from './parameters.ts';
 import { create } from './write.ts';
@@ -41,7 +41,7 @@ function fromCda(text: string): Json {
   const authors = asArray<Json>(root.author).map((a) => a.assignedAuthor as Json).filter(Boolean);
   const act = (asArray<Json>(root.documentationOf)[0]?.serviceEvent ?? {}) as Json;
   const effective = time(root.effectiveTime?.['@value']);
-  const ins = asArray<Json>(role?.id).find((i) => String(i['@root']).startsWith('1.2.250.1.213.1.4.'));
+  const ins = asArray<Json>(role?.id).find((i) => INS.has(`urn:oid:${i['@root']}`));
   return {
     masterIdentifier: { system: 'urn:ietf:rfc:3986', value: oid(root.id) }, type: concept(root.code), description: plain(root.title), date: instantOf(effective), securityLabel: [concept(root.confidentialityCode)].filter(Boolean),
     ...(ins ? { subject: { identifier: { system: `urn:oid:${ins['@root']}`, value: ins['@extension'] } } } : {}),
@@ -61,14 +61,12 @@ function inside(bundle: Json, reference: Json | undefined): Json | undefined {
   return typeof text === 'string' ? asArray<Json>(bundle.entry).find((e) => e.fullUrl === text || (e.fullUrl?.endsWith(`/${text}`) ?? false) || (e.resource?.id && `${e.resource.resourceType}/${e.resource.id}` === text))?.resource : undefined;
 }
 
-const isIns = (i: Json): boolean => /^urn:oid:1\.2\.250\.1\.213\.1\.4\./.test(String(i.system));
-
 /** A person or an organisation of the document, named by identifier: its ids are not ours. */
 function named(bundle: Json, reference: Json | undefined): Json | undefined {
   const found = inside(bundle, reference);
   if (!found) return reference;
   const ids = asArray<Json>(found.identifier);
-  return { identifier: ids.find(isIns) ?? ids[0], display: reference?.display ?? plain(found.name) ?? asArray<Json>(found.name)[0]?.family };
+  return { identifier: ids.find((i) => INS.has(i.system)) ?? ids[0], display: reference?.display ?? plain(found.name) ?? asArray<Json>(found.name)[0]?.family };
 }
 
 function fromFhir(bundle: Json): Json {

@@ -18,6 +18,8 @@ export const CONSENT_ACTION = 'http://terminology.hl7.org/CodeSystem/consentacti
 export const RESOURCE_TYPES = 'http://hl7.org/fhir/resource-types';
 export const CONSENT_SCOPE = 'http://terminology.hl7.org/CodeSystem/consentscope';
 export const RPPS = 'https://rpps.esante.gouv.fr';
+/** The INS: NIR and NIA, then those of tests and demonstrations. */
+export const INS = new Set(['8', '9', '10', '11'].map((n) => `urn:oid:1.2.250.1.213.1.4.${n}`));
 export const IDNPS = 'urn:oid:1.2.250.1.71.4.2.1';
 export const FINESS = 'https://finess.esante.gouv.fr';
 export const IS_ARCHIVED = 'https://interop.esante.gouv.fr/ig/fhir/pdsm/StructureDefinition/pdsm-ext-is-archived';

@@ -1,6 +1,7 @@
 // French identifiers: the INS with its key, RPPS, FINESS, ADELI (facts 2.4, 2.5).
 import type { Issue } from '../fhir/errors.ts';
 import { asArray, type Json, type Resource } from '../fhir/types.ts';
+import { FINESS, INS, RPPS } from '../policy/vocabulary.ts';
 
 /** Key of a 13-character NIR or NIA: 97 − (N mod 97), Corsica's 2A and 2B read as 19 and 18. */
 export function ninKey(body: string): string {
@@ -30,14 +31,12 @@ export function withLuhn(body: string): string {
   return body;
 }
 
-const INS = /^urn:oid:1\.2\.250\.1\.213\.1\.4\.(8|9|10|11)$/;
-
-type Rule = { types: string[]; system: RegExp; reason: string; text: string; ok: (value: string) => boolean };
+type Rule = { types: string[]; systems: Set<string>; reason: string; text: string; ok: (value: string) => boolean };
 
 const RULES: Rule[] = [
-  { types: ['Patient'], system: INS, reason: 'ins-key', text: 'The key of this INS matricule is wrong.', ok: (v) => v.length !== 15 || validNin(v) },
-  { types: ['Practitioner'], system: /^https:\/\/rpps\.esante\.gouv\.fr$/, reason: 'rpps', text: 'An RPPS number has 11 digits.', ok: (v) => /^\d{11}$/.test(v) },
-  { types: ['Organization'], system: /^https:\/\/finess\.esante\.gouv\.fr$/, reason: 'finess', text: 'A FINESS number has 9 characters, Corsica with a letter.', ok: (v) => /^\d[\dAB]\d{7}$/.test(v) },
+  { types: ['Patient'], systems: INS, reason: 'ins-key', text: 'The key of this INS matricule is wrong.', ok: (v) => v.length !== 15 || validNin(v) },
+  { types: ['Practitioner'], systems: new Set([RPPS]), reason: 'rpps', text: 'An RPPS number has 11 digits.', ok: (v) => /^\d{11}$/.test(v) },
+  { types: ['Organization'], systems: new Set([FINESS]), reason: 'finess', text: 'A FINESS number has 9 characters, Corsica with a letter.', ok: (v) => /^\d[\dAB]\d{7}$/.test(v) },
 ];
 
 /** What is wrong with the identifiers of a resource. Test and demonstration identities are for outside production. */
@@ -47,8 +46,8 @@ export function identifierIssues(resource: Resource, production: boolean): Issue
     const system = String(id?.system);
     const value = String(id?.value ?? '');
     const expression = [`${resource.resourceType}.identifier[${i}].value`];
-    for (const r of RULES) if (value && r.types.includes(resource.resourceType) && r.system.test(system) && !r.ok(value)) out.push({ severity: 'error', code: 'value', reason: r.reason, text: r.text, expression });
-    if (production && resource.resourceType === 'Patient' && /\.(10|11)$/.test(system) && INS.test(system)) out.push({ severity: 'error', code: 'business-rule', reason: 'ins-test', text: 'A test or demonstration identity is not taken in production.', expression });
+    for (const r of RULES) if (value && r.types.includes(resource.resourceType) && r.systems.has(system) && !r.ok(value)) out.push({ severity: 'error', code: 'value', reason: r.reason, text: r.text, expression });
+    if (production && resource.resourceType === 'Patient' && /\.(10|11)$/.test(system) && INS.has(system)) out.push({ severity: 'error', code: 'business-rule', reason: 'ins-test', text: 'A test or demonstration identity is not taken in production.', expression });
   }
   return out;
 }

@@ -3,13 +3,11 @@ import * as errors from '../../fhir/errors.ts';
 import { asArray, type Json, type Resource } from '../../fhir/types.ts';
 import { relativeReference } from '../../fhir/reference.ts';
 import { isHolder, isTreating, represents } from '../../policy/decide.ts';
-import { FINESS, IDNPS, RPPS } from '../../policy/vocabulary.ts';
+import { FINESS, IDNPS, INS, RPPS } from '../../policy/vocabulary.ts';
 import * as keys from '../../search/keys.ts';
 import { or, scalar, term } from '../../store/plan.ts';
 import type { Records } from '../records.ts';
 import { type Change, type Effect, putOf, tombstone } from './change.ts';
-
-const INS = new Set(['urn:oid:1.2.250.1.213.1.4.8', 'urn:oid:1.2.250.1.213.1.4.9', 'urn:oid:1.2.250.1.213.1.4.10', 'urn:oid:1.2.250.1.213.1.4.11']);
 
 /** Identifiers that name one resource only. */
 function uniqueKeys(resource: Resource): string[] {

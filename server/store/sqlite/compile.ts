@@ -128,10 +128,10 @@ const FEW_IDS = 50;
 
 function driverOf(plan: Plan): Driver {
   const parts = plan.kind === 'and' ? plan.of : [plan];
-  const ids = parts.some((p) => p.kind === 'ids');
-  if (parts.some((p) => p.kind === 'ids' && p.ids.length <= FEW_IDS)) return 'ids';
+  const fewest = Math.min(...parts.map((p) => (p.kind === 'ids' ? p.ids.length : Number.POSITIVE_INFINITY)));
+  if (fewest <= FEW_IDS) return 'ids';
   if (typeof pinned(plan, 'patient') === 'string') return 'patient';
-  if (ids) return 'ids';
+  if (fewest < Number.POSITIVE_INFINITY) return 'ids';
   const narrow = parts.some((p) => p.kind === 'term' || p.kind === 'terms' || p.kind === 'prefix' || p.kind === 'contains');
   return narrow || typeof pinned(plan, 'chain') === 'string' || typeof pinned(plan, 'bound') === 'string' ? 'terms' : 'scan';
 }

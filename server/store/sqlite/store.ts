@@ -111,13 +111,12 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     return rows.map((raw) => ({ row: search.type === 'AuditEvent' ? auditToRow(raw) : toRow(raw), keys: [...search.sort.map((_, i) => raw[`k${i}`]), raw.rowId] }));
   }
 
-  // One call for all terms of a row, from their JSON text: a call for each costs more than the insert.
-
   function clearEntries(rid: number, entriesText: string): void {
     statement("DELETE FROM term WHERE key IN (SELECT value FROM json_each(?1, '$.terms')) AND rid = ?2").run(entriesText, rid);
     statement("DELETE FROM range WHERE p IN (SELECT value ->> 'p' FROM json_each(?1, '$.ranges')) AND rid = ?2").run(entriesText, rid);
   }
 
+  /** One call for all terms of a row, from their JSON text: a call for each costs more than the insert. */
   function addEntries(rid: number, entries: Put['entries'], text: string): void {
     if (entries.terms.length) statement("INSERT OR IGNORE INTO term SELECT value, ?2 FROM json_each(?1, '$.terms')").run(text, rid);
     for (const g of entries.ranges) statement('INSERT OR IGNORE INTO range VALUES (?, ?, ?, ?)').run(g.p, rid, g.lo, g.hi);
