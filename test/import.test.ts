@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { writeNdjson } from '../seed/ndjson.ts';
 import { runImport } from '../server/import/run.ts';
 import { filesOf } from '../server/import/source.ts';
+import { laneHere } from '../server/import/writer.ts';
 import type { Json } from '../server/fhir/types.ts';
 import { temporaryFolder, type TestServer, testServer } from './support/server.ts';
 
@@ -26,7 +27,7 @@ async function contents(s: TestServer): Promise<string[]> {
   }
   return out.sort();
 }
-const importInto = (s: TestServer, files: string[], progress?: (n: number) => void) => runImport({ services: s.running.services, deps: s.running.deps, dataDir: s.dataDir, files, chunk: 20, progress });
+const importInto = (s: TestServer, files: string[], progress?: (n: number) => void) => runImport({ lanes: async () => [laneHere(s.running.deps, s.running.services)], dataDir: s.dataDir, files, chunk: 20, progress });
 
 it('one that is interrupted and resumed ends with the same store', async () => {
   const file = join(temporaryFolder(), 'region.ndjson');

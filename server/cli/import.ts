@@ -2,25 +2,34 @@
 import { statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../config.ts';
+import { lanesFor, startLanes } from '../import/lanes.ts';
 import { runImport } from '../import/run.ts';
-import { filesOf, itemsOf } from '../import/source.ts';
-import { start } from '../start.ts';
-import { progress } from './progress.ts';
+import { filesOf } from '../import/source.ts';
+import { type Progress, progress } from './progress.ts';
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { chunk: { type: 'string' } } });
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { chunk: { type: 'string' }, lanes: { type: 'string' } } });
 const missing = positionals.filter((p) => !statSync(p, { throwIfNoEntry: false }));
-if (!positionals.length || missing.length) {
-  process.stderr.write(`${missing.map((m) => `${m} is not there.\n`).join('')}Usage: npm run import -- FILE… (.ndjson .json, .gz of them, folders) [--chunk RESOURCES]\n`);
+const whole = (v: string | undefined): boolean => v === undefined || /^[1-9]\d{0,5}$/.test(v);
+if (!positionals.length || missing.length || !whole(values.chunk) || !whole(values.lanes)) {
+  process.stderr.write(`${missing.map((m) => `${m} is not there.\n`).join('')}Usage: npm run import -- FILE… (.ndjson .json, .gz of them, folders) [--chunk RESOURCES] [--lanes PROCESSES]\n`);
   process.exit(2);
 }
-const files = filesOf(positionals);
-let total = 0;
-if (process.stderr.isTTY) for await (const _ of itemsOf(files)) total++;
-const running = await start({ ...readConfig({ ...process.env, SEED: 'none', LOG_LEVEL: 'silent' }), port: 0, host: '127.0.0.1' });
-const bar = progress('resources', total);
+const { dataDir } = readConfig(process.env);
 const started = Date.now();
-const r = await runImport({ services: running.services, deps: running.deps, dataDir: readConfig(process.env).dataDir, files, chunk: values.chunk === undefined ? undefined : Number(values.chunk), progress: (n) => bar.step(n) });
-bar.end();
-await running.stop();
+let bar: Progress | undefined;
+const r = await runImport({
+  dataDir,
+  files: filesOf(positionals),
+  lanes: (total) => startLanes(values.lanes ? Number(values.lanes) : lanesFor(total), process.env),
+  chunk: values.chunk === undefined ? undefined : Number(values.chunk),
+  begun: (total) => {
+    bar = progress('resources', total);
+  },
+  progress: (n) => bar?.step(n),
+}).catch((e) => {
+  process.stderr.write(`\nThe import ended: ${e instanceof Error ? e.message : String(e)}\nNothing is lost: run it again, and it goes on where it was.\n`);
+  process.exit(1);
+});
+bar?.end();
 process.stdout.write(`${r.taken} taken at ${Math.round((r.taken * 1000) / Math.max(1, Date.now() - started))}/s, ${r.refused} refused, ${r.skipped} taken before.${r.refused ? ` Why: ${r.report}` : ''}\n`);
 process.exit(r.refused ? 3 : 0);

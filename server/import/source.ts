@@ -1,13 +1,31 @@
-// What is imported: NDJSON, Bundles, single resources, folders of them, any of them gzipped; read as a stream, one resource at a time.
+// What is imported: NDJSON, Bundles, single resources, folders of them, any of them gzipped. Read as a stream, once to survey it and
+// once for each rank that it holds, so that what refers comes after what is referred to whatever the order of the files.
 import { createHash } from 'node:crypto';
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { asArray, type Json } from '../fhir/types.ts';
+import { eachReference } from '../fhir/reference.ts';
+import { asArray, ID, type Json } from '../fhir/types.ts';
+import { binaryNamed, BinaryPool } from './binaries.ts';
+import { rankOf, RANKS } from './order.ts';
 
+/** One resource of a file, or the fault of what stands there; `line` counts from 1, in a Bundle from its first entry. */
 export type Item = { file: string; line: number; resource?: Json; fault?: string };
+
+export type Source = {
+  /** A hash of what is imported: an import is resumed only where its files are what they were. */
+  digest: string;
+  /** Resources that are written, Binaries apart: they come with their document. */
+  total: number;
+  files: string[];
+  /** Of each file: a set of ranks, as bits, for each line (NDJSON) or for the whole. */
+  ranks: Map<string, number[]>;
+  binaries: BinaryPool;
+  /** Where Binaries stand that no document of the import names. */
+  unnamed: Item[];
+};
 
 /** Every file below these paths that can be imported, in a stable order. */
 export function filesOf(paths: string[]): string[] {
@@ -16,11 +34,30 @@ export function filesOf(paths: string[]): string[] {
 
 const open = (file: string): Readable => (file.endsWith('.gz') ? createReadStream(file).pipe(createGunzip()) : createReadStream(file));
 
-/** A hash of what is imported: an import is resumed only where its files are what they were. */
-export async function digestOf(files: string[]): Promise<string> {
+async function digestOf(files: string[]): Promise<string> {
   const hash = createHash('sha256');
   for (const f of files) for await (const chunk of createReadStream(f)) hash.update(chunk as Buffer);
   return hash.digest('hex').slice(0, 32);
+}
+
+/** The resources of a Bundle; where they name each other by fullUrl, they do so by `Type/id` afterwards. */
+function entriesOf(bundle: Json): (Json | undefined)[] {
+  const names = new Map<string, string>();
+  const resources = asArray<Json>(bundle.entry).map((e) => {
+    const r = e?.resource as Json | undefined;
+    if (!r || typeof e.fullUrl !== 'string') return r;
+    const uuid = e.fullUrl.replace(/^urn:uuid:/, '');
+    if (r.id === undefined && e.fullUrl !== uuid && ID.test(uuid)) r.id = uuid;
+    if (r.id !== undefined) names.set(e.fullUrl, `${r.resourceType}/${r.id}`);
+    return r;
+  });
+  for (const r of resources) {
+    eachReference(r, (holder) => {
+      holder.reference = names.get(holder.reference) ?? holder.reference;
+    });
+    for (const c of asArray<Json>(r?.resourceType === 'DocumentReference' ? r.content : undefined)) if (names.has(c?.attachment?.url)) c.attachment.url = names.get(c.attachment.url);
+  }
+  return resources;
 }
 
 function parsed(file: string, line: number, text: string): Item[] {
@@ -30,23 +67,67 @@ function parsed(file: string, line: number, text: string): Item[] {
   } catch {
     return [{ file, line, fault: 'not JSON' }];
   }
-  if (value?.resourceType === 'Bundle') return asArray<Json>(value.entry).map((e, i) => (e?.resource ? { file, line: line + i, resource: e.resource } : { file, line: line + i, fault: 'an entry without a resource' }));
+  if (value?.resourceType === 'Bundle') return entriesOf(value).map((resource, i) => (resource ? { file, line: line + i, resource } : { file, line: line + i, fault: 'an entry without a resource' }));
   return typeof value?.resourceType === 'string' ? [{ file, line, resource: value }] : [{ file, line, fault: 'no resourceType' }];
 }
 
-/** The resources of the files, in order. */
-export async function* itemsOf(files: string[]): AsyncGenerator<Item> {
+/** The texts of a file with the line that each begins at. */
+async function* textsOf(file: string): AsyncGenerator<{ line: number; text: string }> {
+  if (/\.ndjson(\.gz)?$/.test(file)) {
+    let line = 0;
+    for await (const text of createInterface({ input: open(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+      line++;
+      if (text.trim()) yield { line, text };
+    }
+    return;
+  }
+  const chunks: Buffer[] = [];
+  for await (const c of open(file)) chunks.push(c as Buffer);
+  yield { line: 1, text: Buffer.concat(chunks).toString('utf8') };
+}
+
+/** Reads everything once: what is where, and the Binaries, kept in `folder` until their documents come. */
+export async function survey(files: string[], folder: string): Promise<Source> {
+  const digest = await digestOf(files);
+  const source: Source = { digest, total: 0, files, ranks: new Map(), binaries: new BinaryPool(join(folder, `${digest}.binaries`)), unnamed: [] };
+  const places = new Map<string, Item>();
+  const named = new Set<string>();
   for (const file of files) {
-    if (/\.ndjson(\.gz)?$/.test(file)) {
-      let line = 0;
-      for await (const text of createInterface({ input: open(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-        line++;
-        if (text.trim()) yield* parsed(file, line, text);
+    const ranks: number[] = [];
+    source.ranks.set(file, ranks);
+    for await (const { line, text } of textsOf(file)) {
+      let bits = 0;
+      for (const item of parsed(file, line, text)) {
+        const { resource } = item;
+        if (resource?.resourceType === 'Binary' && typeof resource.id === 'string') {
+          source.binaries.add(resource.id, resource);
+          places.set(resource.id, { file, line: item.line, resource: { resourceType: 'Binary', id: resource.id } });
+          continue;
+        }
+        bits |= 1 << rankOf(resource);
+        source.total++;
+        for (const c of asArray<Json>(resource?.resourceType === 'DocumentReference' ? resource.content : undefined)) named.add(binaryNamed(c) ?? '');
       }
-    } else {
-      const chunks: Buffer[] = [];
-      for await (const c of open(file)) chunks.push(c as Buffer);
-      yield* parsed(file, 1, Buffer.concat(chunks).toString('utf8'));
+      ranks.push(bits);
+    }
+  }
+  source.unnamed = [...places].filter(([id]) => !named.has(id)).map(([, item]) => item);
+  return source;
+}
+
+/** The items of one rank, in the order of the files. */
+export async function* itemsOf(source: Source, rank: number): AsyncGenerator<Item> {
+  for (const file of source.files) {
+    const ranks = source.ranks.get(file) ?? [];
+    const last = ranks.findLastIndex((bits) => bits & (1 << rank));
+    if (last < 0) continue;
+    let n = 0;
+    for await (const { line, text } of textsOf(file)) {
+      if (ranks[n] & (1 << rank)) for (const item of parsed(file, line, text)) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
+      if (n++ === last) break;
     }
   }
 }
+
+/** The ranks that a source holds, in order. */
+export const ranksOf = (source: Source): number[] => RANKS.map((_, rank) => rank).filter((rank) => [...source.ranks.values()].some((ranks) => ranks.some((bits) => bits & (1 << rank))));

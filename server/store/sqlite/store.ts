@@ -17,6 +17,8 @@ const RES_COLUMNS = ['type', 'id', 'version', 'updated', 'deleted', 'method', ..
 const INSERT = `INSERT INTO res (${RES_COLUMNS.join(', ')}) VALUES (${RES_COLUMNS.map(() => '?').join(', ')})`;
 const UPDATE = `UPDATE res SET ${RES_COLUMNS.slice(2).map((c) => `${c} = ?`).join(', ')} WHERE rid = ?`;
 const SEP = '\u001f';
+/** How long a read, or a start, waits where another process opens, recovers or closes the store (ms). */
+const BUSY_MS = 2_000;
 
 const contentKey = (row: Row): string => String(row.scalars.content).split(':')[0];
 
@@ -38,7 +40,7 @@ const auditToRow = (raw: Raw): Row => ({
 function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
   mkdirSync(folder, { recursive: true });
   const db = new DatabaseSync(join(folder, 'dmp.sqlite'));
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000');
+  db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000`);
   const had = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get();
   const version = had ? Number((db.prepare("SELECT value FROM meta WHERE key = 'schema'").get() as Raw | undefined)?.value ?? 0) : VERSION;
   if (version > VERSION) {
@@ -70,6 +72,20 @@ function timeLimit(db: InstanceType<typeof DatabaseSync>, ms: number): { begin()
   };
 }
 
+/** Starts a transaction; false, at once, where another process holds the lock. */
+function begin(db: InstanceType<typeof DatabaseSync>): boolean {
+  db.exec('PRAGMA busy_timeout = 0');
+  try {
+    db.exec('BEGIN IMMEDIATE');
+    return true;
+  } catch (e) {
+    if (String(e).includes('locked')) return false;
+    throw e;
+  } finally {
+    db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  }
+}
+
 /** Opens (and makes) the embedded store in a folder. `process` names this process's audit chain. */
 export function sqliteStore(folder: string, process: string, options: { /** Longest query, ms. */ queryMs?: number } = {}): Store {
   const db = openDatabase(folder);
@@ -84,8 +100,8 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     }
     return s;
   };
-  const control = new Map(['BEGIN IMMEDIATE', 'SAVEPOINT s', 'ROLLBACK TO s', 'RELEASE s', 'COMMIT', 'ROLLBACK'].map((sql) => [sql, db.prepare(sql)]));
-  const committer = new Committer((sql) => void control.get(sql)?.run());
+  const control = new Map(['SAVEPOINT s', 'ROLLBACK TO s', 'RELEASE s', 'COMMIT', 'ROLLBACK'].map((sql) => [sql, db.prepare(sql)]));
+  const committer = new Committer((sql) => void control.get(sql)?.run(), () => begin(db));
   const guard = <T>(f: () => T): Promise<T> => {
     try {
       return Promise.resolve(f());
@@ -253,7 +269,7 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
     trail: sqliteTrail(statement, committer),
     content,
     async close() {
-      committer.flush();
+      await committer.submit(() => undefined).catch(() => undefined);
       prepared.clear();
       control.clear();
       db.close();
