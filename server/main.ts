@@ -18,7 +18,17 @@ async function run(): Promise<void> {
   process.on('SIGINT', stop);
 }
 
+/** What an operator can mend is said in a sentence; anything else shows where it arose. */
+function mendable(e: unknown): string | undefined {
+  const { code, address, port } = e as { code?: string; address?: string; port?: number };
+  if (e instanceof ConfigError) return e.message;
+  if (code === 'EADDRINUSE') return `Port ${port} of ${address} is in use: end what listens there, or set PORT.`;
+  if (code === 'EACCES' && port !== undefined) return `Port ${port} of ${address} may not be opened by this user: set PORT.`;
+  return undefined;
+}
+
 run().catch((e) => {
-  process.stderr.write(`${e instanceof ConfigError ? e.message : e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`);
-  process.exit(e instanceof ConfigError ? 2 : 1);
+  const text = mendable(e);
+  process.stderr.write(`${text ?? (e instanceof Error ? (e.stack ?? e.message) : String(e))}\n`);
+  process.exit(text === undefined ? 1 : 2);
 });

@@ -41,9 +41,9 @@ const DAY = 86_400_000;
 
 const systemWorld: World = { now: () => Date.now(), newId: () => randomUUID() };
 
-/** The store that the configuration names. */
-export async function openStore(config: Config, processName: string): Promise<Store> {
-  if (!config.mongoUrl) return sqliteStore(config.dataDir, processName, { queryMs: config.limits.query });
+/** The store that the configuration names; `bulk`: for one long run of writes. */
+export async function openStore(config: Config, processName: string, bulk = false): Promise<Store> {
+  if (!config.mongoUrl) return sqliteStore(config.dataDir, processName, { queryMs: config.limits.query, bulk });
   const { mongoStore } = await import('./store/mongo/store.ts');
   return mongoStore(config.mongoUrl, processName, { acceptStandalone: config.mongoStandalone, queryMs: config.limits.query });
 }
@@ -92,13 +92,13 @@ function listen(server: Server, port: number, host: string): Promise<number> {
 }
 
 /** Starts a server; resolves once it listens. */
-export async function start(config: Config, options: { world?: World; beforeListen?: (r: { deps: Deps; services: Services }) => Promise<void> } = {}): Promise<Running> {
+export async function start(config: Config, options: { world?: World; bulk?: boolean; beforeListen?: (r: { deps: Deps; services: Services }) => Promise<void> } = {}): Promise<Running> {
   const log = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
   const world = options.world ?? systemWorld;
   const processName = `${new Date(world.now()).toISOString().slice(0, 19)}-${randomBytes(4).toString('hex')}`;
   const mistakes = config.terminologyDir === undefined ? [] : terminologyMistakes(config.terminologyDir);
   if (mistakes.length) throw new ConfigError(mistakes);
-  const store = await openStore(config, processName);
+  const store = await openStore(config, processName, options.bulk);
   const deps = await makeDeps(config, store, world);
   const dev = config.issuers.length || config.production ? undefined : await developmentKey(config.dataDir);
   const smart = smartEndpoints(dev && developmentIssuer(config.base), config.issuers);

@@ -8,25 +8,12 @@ import { runImport } from '../server/import/run.ts';
 import { filesOf } from '../server/import/source.ts';
 import { laneHere } from '../server/import/writer.ts';
 import type { Json } from '../server/fhir/types.ts';
+import * as callers from '../seed/callers.ts';
+import { consent } from '../seed/consents.ts';
+import { Unavailable } from '../server/store/port.ts';
+import { contentsOf } from './support/contents.ts';
 import { temporaryFolder, type TestServer, testServer } from './support/server.ts';
 
-async function contents(s: TestServer): Promise<string[]> {
-  const out: string[] = [];
-  for (const type of ['Organization', 'Patient', 'Consent', 'DocumentReference', 'Binary']) {
-    let after: (string | number)[] | undefined;
-    for (;;) {
-      const found = await s.running.deps.store.search({ type, plan: { kind: 'all' }, sort: [{ by: 'id', desc: false }], after, limit: 500 });
-      for (const f of found) {
-        const { id: _i, meta: _m, ...r } = JSON.parse(f.row.text) as Json;
-        // What a new run makes anew: ids of gated types, and what names them.
-        out.push(`${type} ${f.row.scalars.patient} ${f.row.scalars.depositor} ${JSON.stringify(r).replace(/Binary\/[0-9a-f-]+/g, 'Binary/x')}`);
-      }
-      if (found.length < 500) break;
-      after = found[found.length - 1].keys;
-    }
-  }
-  return out.sort();
-}
 const importInto = (s: TestServer, files: string[], progress?: (n: number) => void) => runImport({ lanes: async () => [laneHere(s.running.deps, s.running.services)], dataDir: s.dataDir, files, chunk: 20, progress });
 
 it('one that is interrupted and resumed ends with the same store', async () => {
@@ -51,7 +38,7 @@ it('one that is interrupted and resumed ends with the same store', async () => {
   const again = await importInto(broken, [file]);
   expect(again.skipped).toBeGreaterThan(0);
   expect(again.refused).toBe(0);
-  const [a, b] = [await contents(whole), await contents(broken)];
+  const [a, b] = [await contentsOf(whole.running.deps.store), await contentsOf(broken.running.deps.store)];
   expect(b).toEqual(a);
   expect(a.filter((x) => x.startsWith('DocumentReference ')).length).toBe(documents);
   expect((await importInto(broken, [file])).taken).toBe(0);
@@ -72,5 +59,90 @@ it('takes NDJSON, Bundles, folders, gzip; refuses one by one, and says why', asy
   expect(why.map((w) => [w.line, w.type])).toEqual(expect.arrayContaining([[2, undefined], [2, 'Patient'], [3, 'Observation'], [1, 'DocumentReference']]));
   expect(why.find((w) => w.type === 'DocumentReference').why).toMatch(/record|deposited/i);
   expect(await s.running.deps.store.count('AuditEvent', { kind: 'all' })).toBeGreaterThan(2);
+  await s.stop();
+});
+
+const document = (id: string, patient: string, over: Json = {}): Json => ({
+  resourceType: 'DocumentReference', id, status: 'current', masterIdentifier: { system: 'urn:ietf:rfc:3986', value: `urn:oid:1.2.3.${id.length}.${id.charCodeAt(0)}` },
+  type: { coding: [{ system: 'http://loinc.org', code: '34112-3' }] }, category: [{ coding: [{ system: 'https://mos.esante.gouv.fr/NOS/TRE_A03-ClasseDocument/FHIR/TRE-A03-ClasseDocument', code: '10' }] }],
+  subject: { reference: `Patient/${patient}` }, date: '2025-03-01T10:00:00Z', custodian: { reference: 'Organization/chu-demo' },
+  content: [{ attachment: { contentType: 'text/plain', url: `Binary/b-${id}`, title: `Document ${id}` } }], ...over,
+});
+const replaces = (id: string): Json => ({ relatesTo: [{ code: 'replaces', target: { reference: `DocumentReference/${id}` } }] });
+const at = { dateTime: new Date(Date.now() - 86_400_000).toISOString() };
+const ndjson = (folder: string, type: string, resources: Json[]): void => writeFileSync(join(folder, `${type}.ndjson`), resources.map((r) => `${JSON.stringify(r)}\n`).join(''));
+
+it('takes a bulk export: a file for each type, in any order; Binaries, replacements, Lists, Consents that name documents, closings', async () => {
+  const folder = temporaryFolder();
+  const ids = ['a', 'b', 'c', 'd', 'f'];
+  ndjson(folder, 'Binary', [...ids, 'lost'].map((id) => ({ resourceType: 'Binary', id: `b-${id}`, contentType: 'text/plain', data: Buffer.from(`bytes of ${id}`).toString('base64') })));
+  ndjson(folder, 'Consent', [
+    { ...consent('closing', 'closed', at), id: 'closing' }, { ...consent('opening', 'closed', at), id: 'o1' }, { ...consent('opening', 'open', at), id: 'o2' }, { ...consent('authorisation', 'open', { ...at, actors: ['Practitioner/dr-martin'] }), id: 'gp' },
+    { ...consent('authorisation', 'open', at), id: 'mask', provision: { type: 'deny', data: [{ meaning: 'instance', reference: { reference: 'DocumentReference/c' } }], actor: [{ role: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: 'IRCP' }] }, reference: { reference: 'Practitioner/dr-martin' } }] } },
+  ]);
+  // The newest first, and the old ones as they stand at their source.
+  ndjson(folder, 'DocumentReference', [document('c', 'open', replaces('b')), document('b', 'open', { status: 'superseded', ...replaces('a') }), document('a', 'open', { status: 'superseded' }), document('d', 'closed'), document('f', 'open'), document('e', 'open', { ...replaces('nowhere'), content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }] })]);
+  ndjson(folder, 'List', [{ resourceType: 'List', id: 'l', status: 'current', mode: 'working', title: 'Dossier', subject: { reference: 'Patient/open' }, entry: [{ item: { reference: 'DocumentReference/c' } }] }]);
+  ndjson(folder, 'Patient', ['open', 'closed'].map((id) => ({ resourceType: 'Patient', id })));
+  const s = await testServer();
+  const r = await importInto(s, filesOf([folder]));
+  const why = readFileSync(r.report, 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l));
+  expect(why.map((w) => [w.type, w.id])).toEqual([['Binary', 'b-lost'], ['DocumentReference', 'e']]);
+  expect(why[1].why).toMatch(/DocumentReference.relatesTo.*`DocumentReference\/nowhere` names nothing here/);
+  expect(r).toMatchObject({ taken: 13, refused: 2, skipped: 0 });
+
+  const patient = await s.as(callers.patient('open'));
+  const all: Json[] = (await patient.get('DocumentReference?patient=open&_sort=_id')).body.entry.map((e: Json) => e.resource);
+  const by = (title: string): Json => all.find((d) => d.content[0].attachment.title === title) as Json;
+  const [a, b, c] = ['Document a', 'Document b', 'Document c'].map(by);
+  expect([a.status, b.status, c.status]).toEqual(['superseded', 'superseded', 'current']);
+  expect([b, c].map((d) => d.relatesTo[0].target.reference)).toEqual([`DocumentReference/${a.id}`, `DocumentReference/${b.id}`]);
+  expect((await patient.get(c.content[0].attachment.url, { Accept: 'text/plain' })).text).toBe('bytes of c');
+  expect((await patient.get('List?patient=open')).body.entry[0].resource.entry[0].item.reference).toBe(`DocumentReference/${c.id}`);
+  const doctor = await s.as(callers.professional('dr-martin'));
+  expect((await doctor.get(`DocumentReference/${c.id}`)).status).toBe(404);
+  expect((await doctor.get(`DocumentReference/${by('Document f').id}`)).status).toBe(200);
+  expect((await doctor.get('DocumentReference?patient=closed')).body.total).toBe(0);
+  expect(await s.running.deps.store.count('DocumentReference', { kind: 'scalar', field: 'patient', op: 'eq', value: 'closed' })).toBe(1);
+
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 0, skipped: 14 });
+  await s.stop();
+});
+
+it('takes a Bundle whose entries name each other by fullUrl, and an id that stands twice once', async () => {
+  const folder = temporaryFolder();
+  const urn = (n: number): string => `urn:uuid:00000000-0000-4000-8000-00000000000${n}`;
+  const doc = document('x', 'x', { id: undefined, subject: { reference: urn(1) }, content: [{ attachment: { contentType: 'text/plain', url: urn(3) } }] });
+  writeFileSync(join(folder, 'bundle.json'), JSON.stringify({ resourceType: 'Bundle', type: 'collection', entry: [
+    { fullUrl: urn(2), resource: doc }, { fullUrl: urn(3), resource: { resourceType: 'Binary', contentType: 'text/plain', data: Buffer.from('by urn').toString('base64') } },
+    { fullUrl: urn(4), resource: { ...consent('opening', 'x', at), patient: { reference: urn(1) }, performer: [{ reference: urn(1) }] } }, { fullUrl: urn(1), resource: { resourceType: 'Patient', name: [{ family: 'Urn' }] } },
+  ] }));
+  const twice = document('twice', '00000000-0000-4000-8000-000000000001', { content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }] });
+  writeFileSync(join(folder, 'z.ndjson'), `${JSON.stringify(twice)}\n${JSON.stringify(twice)}\n`);
+  const s = await testServer();
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 4, refused: 0, skipped: 1 });
+  const patient = await s.as(callers.patient('00000000-0000-4000-8000-000000000001'));
+  const found = (await patient.get('DocumentReference?patient=00000000-0000-4000-8000-000000000001')).body;
+  expect(found.total).toBe(2);
+  const bytes = await Promise.all(found.entry.map(async (e: Json) => (await patient.get(e.resource.content[0].attachment.url, { Accept: 'text/plain' })).text));
+  expect(bytes.sort()).toEqual(['by urn', 'x']);
+  await s.stop();
+});
+
+it('one fault does not cost a group: the rest go in together, the store that is away is waited for', async () => {
+  const folder = temporaryFolder();
+  ndjson(folder, 'Patient', Array.from({ length: 20 }, (_, i) => ({ resourceType: 'Patient', id: `g${i}`, ...(i % 10 === 3 ? { gender: 'neither' } : {}) })));
+  const s = await testServer();
+  const { store } = s.running.deps;
+  const real = store.commit;
+  let commits = 0;
+  store.commit = async (c) => {
+    if (c.ops.length && ++commits === 1) throw new Unavailable('away');
+    return real(c);
+  };
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 18, refused: 2 });
+  // One that found the store away, one for the rest: the entries at fault never came to a commit.
+  expect(commits).toBe(2);
+  store.commit = real;
   await s.stop();
 });

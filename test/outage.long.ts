@@ -1,5 +1,6 @@
 // The database gone for a while: 503 with Retry-After, no document, then recovery by itself. SIGKILL on MongoDB: what was acknowledged is there, with its events.
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -49,6 +50,16 @@ describe('the embedded store, locked by another', () => {
     rmSync(dataDir, { recursive: true, force: true });
   }, 60_000);
 });
+
+it('a port in use ends the start with a sentence', async () => {
+  const dataDir = temporaryFolder();
+  const server = await launch(dataDir);
+  const other = temporaryFolder();
+  const r = spawnSync(process.execPath, ['dist/server/main.js'], { env: { PATH: process.env.PATH, DATA_DIR: other, SEED: 'none', LOG_LEVEL: 'silent', PORT: String(server.port) }, encoding: 'utf8' });
+  expect([r.status, r.stderr]).toEqual([2, `Port ${server.port} of 127.0.0.1 is in use: end what listens there, or set PORT.\n`]);
+  await server.stop();
+  for (const d of [dataDir, other]) rmSync(d, { recursive: true, force: true });
+}, 60_000);
 
 const url = process.env.TEST_MONGODB_URL;
 if (!url) process.stdout.write('skipped: outage and kill on MongoDB (TEST_MONGODB_URL names no server; npm run test:mongo finds one)\n');

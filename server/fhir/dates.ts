@@ -6,9 +6,23 @@ export type Interval = { lo: number; hi: number };
 /** Ends of time: beyond any date that FHIR can write. */
 export const FOREVER: Interval = { lo: -62_135_596_800_000, hi: 253_402_300_799_999 };
 
+/** Intervals told lately: a resource names one date in several elements, and each is checked, indexed and stamped. */
+const lately = new Map<string, Interval | undefined>();
+const LATELY = 64;
+/** Nothing longer is a date. */
+const LONGEST = 64;
+
 /** The interval that a date text covers, its end included (ms); a time without zone is UTC. Undefined when it is no date. */
 export function interval(text: unknown): Interval | undefined {
-  if (typeof text !== 'string') return undefined;
+  if (typeof text !== 'string' || text.length > LONGEST) return undefined;
+  if (lately.has(text)) return lately.get(text);
+  if (lately.size >= LATELY) lately.clear();
+  const told = tell(text);
+  lately.set(text, told);
+  return told;
+}
+
+function tell(text: string): Interval | undefined {
   const m = FORM.exec(text);
   if (!m) return undefined;
   const [y, mo, d, h, mi, s] = [m[1], m[2] ?? '01', m[3] ?? '01', m[4] ?? '00', m[5] ?? '00', m[6] ?? '00'];

@@ -38,9 +38,13 @@ export class BinaryPool {
     return JSON.parse(bytes.toString('utf8'));
   }
 
-  /** Puts the bytes of the Binaries that a document names into it. */
-  fill(resource: Json): void {
-    if (!this.places.size || resource.resourceType !== 'DocumentReference') return;
+  get empty(): boolean {
+    return this.places.size === 0;
+  }
+
+  /** The resource, with the bytes of the Binaries that it names where it is a document. */
+  fill(resource: Json | undefined): Json | undefined {
+    if (resource?.resourceType !== 'DocumentReference') return resource;
     for (const c of asArray<Json>(resource.content)) {
       const id = binaryNamed(c);
       const binary = id === undefined ? undefined : this.read(id);
@@ -48,6 +52,7 @@ export class BinaryPool {
       const { url: _url, ...rest } = c.attachment;
       c.attachment = { ...rest, contentType: rest.contentType ?? binary.contentType, data: binary.data };
     }
+    return resource;
   }
 
   end(): void {

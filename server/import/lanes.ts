@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Chunk, Lane, Outcome } from './writer.ts';
 
 /** What is said to a lane, and what it answers: `n` names the chunk. */
-export type ToLane = { n: number; chunk: string } | 'end';
+export type ToLane = { n: number; chunk: Chunk } | 'end';
 export type FromLane = { n: number; outcome: Outcome } | { n: number; fault: string } | 'ready';
 
 /** Above this, the store's one writer at a time is what is waited for. */
@@ -41,7 +41,7 @@ function laneOf(child: ChildProcess): Lane {
       new Promise((resolve, reject) => {
         if (left) return reject(new Error('a process of the import has ended'));
         asked.set(++n, { resolve, reject });
-        child.send({ n, chunk: JSON.stringify(chunk) } satisfies ToLane);
+        child.send({ n, chunk } satisfies ToLane);
       }),
     async end() {
       if (!left) child.send('end' satisfies ToLane);
@@ -63,6 +63,3 @@ export async function startLanes(count: number, env: Record<string, string | und
   const first = await open(env);
   return [first, ...(await Promise.all(Array.from({ length: count - 1 }, () => open(env))))];
 }
-
-/** The chunk that a lane was sent. */
-export const chunkOf = (m: Exclude<ToLane, 'end'>): Chunk => JSON.parse(m.chunk) as Chunk;

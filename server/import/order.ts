@@ -1,16 +1,17 @@
 // The order of an import: what refers comes after what is referred to.
 import { eachReference } from '../fhir/reference.ts';
 import { isStored, type Json } from '../fhir/types.ts';
+import { kindOf } from '../policy/consent.ts';
 
 export type Rank = {
   types: string[];
-  /** Resources of this rank that name documents or Lists; where false, those that name none. */
-  naming?: boolean;
+  /** Of a type that stands in two ranks: those that must follow documents, or those that need not. */
+  following?: boolean;
   /** They may name each other: read again while a reading brings something new. */
   again?: true;
 };
 
-/** Consents stand before the documents that they gate; one that names single documents can only follow them. */
+/** Consents stand before the documents that they gate; one that names single documents, and the closing of a record, can only follow. */
 export const RANKS: Rank[] = [
   { types: [] },
   { types: ['Organization'] },
@@ -18,11 +19,11 @@ export const RANKS: Rank[] = [
   { types: ['PractitionerRole', 'Device'] },
   { types: ['Patient'] },
   { types: ['RelatedPerson'] },
-  { types: ['Consent'], naming: false },
-  { types: ['DocumentReference'], naming: false },
-  { types: ['DocumentReference'], naming: true, again: true },
+  { types: ['Consent'], following: false },
+  { types: ['DocumentReference'], following: false },
+  { types: ['DocumentReference'], following: true, again: true },
   { types: ['List'], again: true },
-  { types: ['Consent'], naming: true },
+  { types: ['Consent'], following: true },
 ];
 
 /** The rank of what cannot be imported. */
@@ -30,8 +31,8 @@ export const FAULTY = 0;
 
 const NAMED = /^(DocumentReference|List)\//;
 
-function names(resource: Json): boolean {
-  let found = false;
+function follows(resource: Json): boolean {
+  let found = resource.resourceType === 'Consent' && kindOf(resource) === 'closing';
   eachReference(resource, (holder) => {
     found ||= NAMED.test(holder.reference);
   });
@@ -43,6 +44,6 @@ export function rankOf(resource: Json | undefined): number {
   if (!resource || !isStored(resource.resourceType)) return FAULTY;
   const own = RANKS.map((rank, i) => ({ rank, i })).filter(({ rank }) => rank.types.includes(resource.resourceType));
   if (own.length < 2) return own[0]?.i ?? FAULTY;
-  const naming = names(resource);
-  return own.find(({ rank }) => rank.naming === naming)?.i ?? FAULTY;
+  const following = follows(resource);
+  return own.find(({ rank }) => rank.following === following)?.i ?? FAULTY;
 }

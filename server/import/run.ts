@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Journal } from './journal.ts';
 import { FAULTY, RANKS } from './order.ts';
-import { type Item, itemsOf, ranksOf, type Source, survey } from './source.ts';
+import { type Item, itemsOf, ranksOf, resourceOf, type Source, survey, whole } from './source.ts';
 import { type Chunk, type Lane, type Outcome, refusal, type Refusal } from './writer.ts';
 
 export type ImportOptions = {
@@ -94,8 +94,7 @@ class Import {
   }
 
   private hand(items: Item[], done: (o: Outcome) => void): Promise<void> {
-    for (const i of items) if (i.resource) this.source.binaries.fill(i.resource);
-    return this.lanes.write({ secret: this.journal.secret, items }, done);
+    return this.lanes.write({ secret: this.journal.secret, items: items.map((i) => whole(this.source, i)) }, done);
   }
 
   private count(o: Outcome): void {
@@ -126,7 +125,7 @@ class Import {
         this.journal.finish(n, o.refused);
         this.progress(items.length);
       };
-      if (rank === FAULTY) finish({ taken: 0, held: 0, refused: items.map((i) => refusal(i, i.fault ?? `type ${i.resource?.resourceType} is not imported`)) });
+      if (rank === FAULTY) finish({ taken: 0, held: 0, refused: items.map((i) => refusal(i, i.fault ?? `type ${resourceOf(i)?.resourceType} is not imported`)) });
       else await this.hand(items, finish);
     }
     await this.lanes.idle();

@@ -11,8 +11,10 @@ import { asArray, ID, type Json } from '../fhir/types.ts';
 import { binaryNamed, BinaryPool } from './binaries.ts';
 import { rankOf, RANKS } from './order.ts';
 
-/** One resource of a file, or the fault of what stands there; `line` counts from 1, in a Bundle from its first entry. */
-export type Item = { file: string; line: number; resource?: Json; fault?: string };
+/** One resource of a file, parsed or as its text, or the fault of what stands there; `line` counts from 1, in a Bundle from its first entry. */
+export type Item = { file: string; line: number; resource?: Json; text?: string; fault?: string };
+
+export const resourceOf = (item: Item): Json | undefined => item.resource ?? (item.text === undefined ? undefined : (JSON.parse(item.text) as Json));
 
 export type Source = {
   /** A hash of what is imported: an import is resumed only where its files are what they were. */
@@ -20,12 +22,16 @@ export type Source = {
   /** Resources that are written, Binaries apart: they come with their document. */
   total: number;
   files: string[];
-  /** Of each file: a set of ranks, as bits, for each line (NDJSON) or for the whole. */
+  /** Of each file: a set of ranks, as bits, for each line (NDJSON) or for the whole; SINGLE where one resource stands there alone. */
   ranks: Map<string, number[]>;
   binaries: BinaryPool;
+  /** Ids of documents that another of the source replaces: each comes as it was before, and is superseded by the other. */
+  replaced: Set<string>;
   /** Where Binaries stand that no document of the import names. */
   unnamed: Item[];
 };
+
+const SINGLE = 1 << 30;
 
 /** Every file below these paths that can be imported, in a stable order. */
 export function filesOf(paths: string[]): string[] {
@@ -60,15 +66,16 @@ function entriesOf(bundle: Json): (Json | undefined)[] {
   return resources;
 }
 
-function parsed(file: string, line: number, text: string): Item[] {
+function parsed(file: string, line: number, text: string): { items: Item[]; single: boolean } {
+  const faulty = (fault: string) => ({ items: [{ file, line, fault }], single: false });
   let value: Json;
   try {
     value = JSON.parse(text);
   } catch {
-    return [{ file, line, fault: 'not JSON' }];
+    return faulty('not JSON');
   }
-  if (value?.resourceType === 'Bundle') return entriesOf(value).map((resource, i) => (resource ? { file, line: line + i, resource } : { file, line: line + i, fault: 'an entry without a resource' }));
-  return typeof value?.resourceType === 'string' ? [{ file, line, resource: value }] : [{ file, line, fault: 'no resourceType' }];
+  if (value?.resourceType === 'Bundle') return { items: entriesOf(value).map((resource, i) => (resource ? { file, line: line + i, resource } : { file, line: line + i, fault: 'an entry without a resource' })), single: false };
+  return typeof value?.resourceType === 'string' ? { items: [{ file, line, resource: value }], single: true } : faulty('no resourceType');
 }
 
 /** The texts of a file with the line that each begins at. */
@@ -89,7 +96,7 @@ async function* textsOf(file: string): AsyncGenerator<{ line: number; text: stri
 /** Reads everything once: what is where, and the Binaries, kept in `folder` until their documents come. */
 export async function survey(files: string[], folder: string): Promise<Source> {
   const digest = await digestOf(files);
-  const source: Source = { digest, total: 0, files, ranks: new Map(), binaries: new BinaryPool(join(folder, `${digest}.binaries`)), unnamed: [] };
+  const source: Source = { digest, total: 0, files, ranks: new Map(), binaries: new BinaryPool(join(folder, `${digest}.binaries`)), replaced: new Set(), unnamed: [] };
   const places = new Map<string, Item>();
   const named = new Set<string>();
   for (const file of files) {
@@ -97,7 +104,9 @@ export async function survey(files: string[], folder: string): Promise<Source> {
     source.ranks.set(file, ranks);
     for await (const { line, text } of textsOf(file)) {
       let bits = 0;
-      for (const item of parsed(file, line, text)) {
+      const { items, single } = parsed(file, line, text);
+      if (single) bits |= SINGLE;
+      for (const item of items) {
         const { resource } = item;
         if (resource?.resourceType === 'Binary' && typeof resource.id === 'string') {
           source.binaries.add(resource.id, resource);
@@ -106,7 +115,9 @@ export async function survey(files: string[], folder: string): Promise<Source> {
         }
         bits |= 1 << rankOf(resource);
         source.total++;
-        for (const c of asArray<Json>(resource?.resourceType === 'DocumentReference' ? resource.content : undefined)) named.add(binaryNamed(c) ?? '');
+        if (resource?.resourceType !== 'DocumentReference') continue;
+        for (const c of asArray<Json>(resource.content)) named.add(binaryNamed(c) ?? '');
+        for (const r of asArray<Json>(resource.relatesTo)) if (r?.code === 'replaces') source.replaced.add(String(r.target?.reference).replace(/^.*DocumentReference\//, ''));
       }
       ranks.push(bits);
     }
@@ -123,10 +134,21 @@ export async function* itemsOf(source: Source, rank: number): AsyncGenerator<Ite
     if (last < 0) continue;
     let n = 0;
     for await (const { line, text } of textsOf(file)) {
-      if (ranks[n] & (1 << rank)) for (const item of parsed(file, line, text)) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
+      if (ranks[n] & (1 << rank)) {
+        if (ranks[n] & SINGLE) yield { file, line, text };
+        else for (const item of parsed(file, line, text).items) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
+      }
       if (n++ === last) break;
     }
   }
+}
+
+/** An item as it is written: a document with the bytes of its Binaries, and current where another of the source replaces it. */
+export function whole(source: Source, item: Item): Item {
+  if (source.binaries.empty && !source.replaced.size) return item;
+  const resource = source.binaries.fill(resourceOf(item));
+  if (resource?.resourceType === 'DocumentReference' && resource.status === 'superseded' && source.replaced.has(resource.id)) resource.status = 'current';
+  return { ...item, text: undefined, resource };
 }
 
 /** The ranks that a source holds, in order. */

@@ -11,7 +11,7 @@ import { dispatch } from '../interaction/dispatch.ts';
 import { failure } from '../interaction/failure.ts';
 import type { Caller } from '../policy/caller.ts';
 import { codings } from '../policy/vocabulary.ts';
-import type { Item } from './source.ts';
+import { type Item, resourceOf } from './source.ts';
 
 export type Chunk = { /** The import's own: new ids are made with it from those of the source. */ secret: string; items: Item[] };
 /** `missing`: it names a resource that is not here. */
@@ -32,7 +32,10 @@ const common = { mode: 'normal' as const, roles: [] as Caller['roles'], issuer: 
 const registry: Caller = { ...common, kind: 'system', ref: 'system:import', organization: undefined, sector: 'SA24', roles: ['registry'], scopes: ['system/*.cruds'], name: 'Import' };
 
 /** A refusal of an item. */
-export const refusal = ({ file, line, resource }: Item, why: string, missing = false): Refusal => ({ file, line, type: resource?.resourceType, id: resource?.id, why, missing });
+export function refusal(item: Item, why: string, missing = false): Refusal {
+  const resource = resourceOf(item);
+  return { file: item.file, line: item.line, type: resource?.resourceType, id: resource?.id, why, missing };
+}
 
 /** The id of a resource whose type's ids are the server's own: the same for the same place of the same import. */
 function newIdOf(secret: string, name: string): string {
@@ -55,9 +58,10 @@ class Writer {
   /** By type and caller, each group as a transaction; what is committed at once shares one sync. */
   async write({ secret, items }: Chunk): Promise<Outcome> {
     const groups = new Map<string, { caller: Caller; items: Item[] }>();
-    for (const item of items) {
-      const caller = await this.callerFor(item.resource as Json);
-      const key = `${item.resource?.resourceType} ${caller.ref} ${caller.organization}`;
+    for (const { file, line, ...held } of items) {
+      const item = { file, line, resource: resourceOf({ file, line, ...held }) as Json };
+      const caller = await this.callerFor(secret, item.resource);
+      const key = `${item.resource.resourceType} ${caller.ref} ${caller.organization}`;
       const g = groups.get(key) ?? { caller, items: [] };
       g.items.push(item);
       groups.set(key, g);
@@ -70,8 +74,8 @@ class Writer {
     return outcome;
   }
 
-  /** On whose behalf a resource is written: the registry; the patient for their Consents and own documents; the organisation that keeps a document. */
-  private async callerFor(r: Json): Promise<Caller> {
+  /** On whose behalf a resource is written: the registry; the patient for their Consents and own documents; the organisation that keeps a document, or deposited what a List names. */
+  private async callerFor(secret: string, r: Json): Promise<Caller> {
     const local = (holder: Json | undefined): string | undefined => relativeReference(holder?.reference, this.deps.base);
     const patientOf = (holder: Json | undefined): Caller | undefined => {
       const ref = local(holder);
@@ -79,12 +83,20 @@ class Writer {
     };
     if (r.resourceType === 'Consent') return asArray(r.verification).length ? registry : (patientOf(r.patient) ?? registry);
     if (!isGated(r.resourceType)) return registry;
-    const authors = r.resourceType === 'List' ? asArray<Json>(r.source) : asArray<Json>(r.author);
+    const authors = r.resourceType === 'List' ? await this.depositorsOf(secret, r) : asArray<Json>(r.author);
     const own = authors.map(patientOf).find((c) => c !== undefined);
     if (own) return own;
     const organization = local(r.custodian) ?? authors.map(local).find((x) => x?.startsWith('Organization/'));
     if (!organization) return registry;
     return { ...common, kind: 'system', ref: 'system:import', organization, sector: await this.sectorOf(organization), scopes: ['system/*.cruds'], name: 'Import' };
+  }
+
+  private async depositorsOf(secret: string, list: Json): Promise<Json[]> {
+    const ref = relativeReference(asArray<Json>(list.entry)[0]?.item?.reference, this.deps.base);
+    if (!ref?.startsWith('DocumentReference/')) return [];
+    const read = (id: string) => this.deps.store.read('DocumentReference', id);
+    const row = (await read(newIdOf(secret, ref))) ?? (await read(ref.slice('DocumentReference/'.length)));
+    return [row?.scalars.depositor, row?.scalars.depositorOrg].map((reference) => ({ reference }));
   }
 
   private async sectorOf(organization: string): Promise<string | undefined> {

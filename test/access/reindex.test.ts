@@ -46,9 +46,13 @@ embedded('entries made from an older definition are made again; the matrix too',
 embedded('an older schema is migrated, a newer one refused', async () => {
   const folder = temporaryFolder();
   await sqliteStore(folder, 'p').close();
-  byHand(folder, (db) => db.exec("DROP TABLE blob; UPDATE meta SET value = '1' WHERE key = 'schema'"));
+  // As version 1 had it: no small contents, and a flag on each event.
+  byHand(folder, (db) => db.exec(`DROP TABLE blob; DROP TABLE unsealed; ALTER TABLE audit ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0; CREATE INDEX audit_open ON audit (process, seq) WHERE sealed = 0;
+    INSERT INTO audit (id, process, date, terms, text, sealed) VALUES ('old', 'q', 1, '', '{}', 1), ('open', 'q', 1, '', '{}', 0); UPDATE meta SET value = '1' WHERE key = 'schema'`));
   const store = sqliteStore(folder, 'p');
   expect(await store.meta('schema')).toBe(String(VERSION));
+  expect((await store.trail.unsealed('q', 10)).map((e) => e.id)).toEqual(['open']);
+  expect(await store.trail.processes()).toEqual(['q']);
   await store.close();
   byHand(folder, (db) => db.exec("UPDATE meta SET value = '99' WHERE key = 'schema'"));
   expect(() => sqliteStore(folder, 'p')).toThrow(/schema version 99/);

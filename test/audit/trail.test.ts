@@ -134,7 +134,7 @@ describe('altering the trail by hand is caught', () => {
     ['altered', "UPDATE audit SET text = replace(text, '15', '99') WHERE id = 'e15'", 'altered', 'e15'],
     ['removed', "DELETE FROM audit WHERE id = 'e15'", 'removed', 'e15'],
     ['reordered', "UPDATE audit SET seq = 1000 WHERE id = 'e14'; UPDATE audit SET seq = 15 WHERE id = 'e15'; UPDATE audit SET seq = 16 WHERE id = 'e14'", 'reordered', 'e14'],
-    ['inserted', "INSERT INTO audit (id, process, date, sealed, terms, text) VALUES ('forged', 'p', 1, 1, '', '{}')", 'inserted', 'forged'],
+    ['inserted', "INSERT INTO audit (id, process, date, terms, text) VALUES ('forged', 'p', 1, '', '{}')", 'inserted', 'forged'],
     ['a missing tail', "DELETE FROM audit WHERE seq > 20; DELETE FROM seal WHERE number = 3", 'seal-missing', undefined],
     ['a seal altered', "UPDATE seal SET text = replace(text, 'e05', 'e99') WHERE number = 1", 'seal-altered', undefined],
   ])('%s', async (_name, change, fault, event) => {

@@ -1,6 +1,6 @@
 // Content: small ones stand in the database and become durable in the commit that names them; large ones are files beside it,
 // streamed in, synced, named by a random key.
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, mkdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import type { Statements } from './statements.ts';
 const SMALL = 65_536;
 /** Small contents that no commit has named yet are held for this long (ms). */
 const HELD = 600_000;
+
+const randomName = (): string => randomUUID().replaceAll('-', '');
 
 /** Keys of before schema 2 are bare 32-digit names of files. */
 const isSmall = (key: string): boolean => key.length === 33 && key.startsWith('b');
@@ -44,7 +46,7 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
       if (now - h.at < HELD) break;
       held.delete(k);
     }
-    const key = `b${randomBytes(16).toString('hex')}`;
+    const key = `b${randomName()}`;
     held.set(key, { bytes, at: now });
     return key;
   }
@@ -88,7 +90,7 @@ export function sqliteContent(folder: string, statement: Statements, committer: 
     let key: string;
     if (more.done && size <= SMALL) key = hold(Buffer.concat(head));
     else {
-      key = `f${randomBytes(16).toString('hex')}`;
+      key = `f${randomName()}`;
       if (!more.done) {
         seen(more.value);
         head.push(more.value);

@@ -19,6 +19,8 @@ const UPDATE = `UPDATE res SET ${RES_COLUMNS.slice(2).map((c) => `${c} = ?`).joi
 const SEP = '\u001f';
 /** How long a read, or a start, waits where another process opens, recovers or closes the store (ms). */
 const BUSY_MS = 2_000;
+/** Pages of the log at which its content is moved into the database: a short pause for a server; for a long run of writes, pages that change again and again are moved once. */
+const LOG_PAGES = { server: 4_000, bulk: 32_000 };
 
 const contentKey = (row: Row): string => String(row.scalars.content).split(':')[0];
 
@@ -37,12 +39,14 @@ const auditToRow = (raw: Raw): Row => ({
   scalars: { ...NO_SCALARS, patient: raw.patient, date: raw.date },
 });
 
-function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
+function openDatabase(folder: string, bulk: boolean): InstanceType<typeof DatabaseSync> {
   mkdirSync(folder, { recursive: true });
   const db = new DatabaseSync(join(folder, 'dmp.sqlite'));
-  db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000`);
-  const had = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get();
-  const version = had ? Number((db.prepare("SELECT value FROM meta WHERE key = 'schema'").get() as Raw | undefined)?.value ?? 0) : VERSION;
+  db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${bulk ? LOG_PAGES.bulk : LOG_PAGES.server}`);
+  // All or nothing, and one process at a time.
+  db.exec('BEGIN IMMEDIATE');
+  const fresh = !db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'meta'").get();
+  const version = fresh ? VERSION : Number((db.prepare("SELECT value FROM meta WHERE key = 'schema'").get() as Raw | undefined)?.value ?? 0);
   if (version > VERSION) {
     db.close();
     throw new Error(`The store in ${folder} has schema version ${version}; this server knows ${VERSION}. Use a newer server.`);
@@ -50,6 +54,7 @@ function openDatabase(folder: string): InstanceType<typeof DatabaseSync> {
   db.exec(SCHEMA);
   for (let v = version + 1; v <= VERSION; v++) db.exec(MIGRATIONS[v]);
   db.prepare("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").run(String(VERSION));
+  db.exec('COMMIT');
   const sync = (db.prepare('PRAGMA synchronous').get() as Raw).synchronous;
   if (sync !== 2) throw new Error('SQLite refuses synchronous=FULL');
   db.function('inline_contains', { deterministic: true }, (terms: unknown, key: unknown, text: unknown) =>
@@ -87,8 +92,8 @@ function begin(db: InstanceType<typeof DatabaseSync>): boolean {
 }
 
 /** Opens (and makes) the embedded store in a folder. `process` names this process's audit chain. */
-export function sqliteStore(folder: string, process: string, options: { /** Longest query, ms. */ queryMs?: number } = {}): Store {
-  const db = openDatabase(folder);
+export function sqliteStore(folder: string, process: string, options: { /** Longest query, ms. */ queryMs?: number; /** For one long run of writes. */ bulk?: boolean } = {}): Store {
+  const db = openDatabase(folder, options.bulk ?? false);
   const limit = timeLimit(db, options.queryMs ?? 5_000);
   const prepared = new Map<string, StatementSyncInstance>();
   const statement: Statements = (sql) => {
@@ -211,7 +216,8 @@ export function sqliteStore(folder: string, process: string, options: { /** Long
 
   function writeAudit(rows: AuditRow[]): void {
     const insert = statement('INSERT INTO audit (id, process, patient, date, terms, text) VALUES (?, ?, ?, ?, ?, ?)');
-    for (const a of rows) insert.run(a.id, process, a.patient, a.date, SEP + a.terms.join(SEP) + SEP, a.text);
+    const open = statement('INSERT INTO unsealed VALUES (?, ?)');
+    for (const a of rows) open.run(process, insert.run(a.id, process, a.patient, a.date, SEP + a.terms.join(SEP) + SEP, a.text).lastInsertRowid);
   }
 
   return {

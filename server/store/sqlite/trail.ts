@@ -6,10 +6,10 @@ import type { Statements } from './statements.ts';
 export function sqliteTrail(statement: Statements, committer: Committer): TrailStore {
   return {
     async unsealed(process, limit) {
-      return statement('SELECT seq, id, text FROM audit WHERE process = ? AND sealed = 0 ORDER BY seq LIMIT ?').all(process, limit) as AuditSlice[];
+      return statement('SELECT a.seq, a.id, a.text FROM unsealed u CROSS JOIN audit a ON a.seq = u.seq WHERE u.process = ? ORDER BY u.seq LIMIT ?').all(process, limit) as AuditSlice[];
     },
     async processes() {
-      const rows = statement('SELECT DISTINCT process FROM seal UNION SELECT DISTINCT process FROM audit WHERE sealed = 0').all() as { process: string }[];
+      const rows = statement('SELECT DISTINCT process FROM seal UNION SELECT DISTINCT process FROM unsealed').all() as { process: string }[];
       return rows.map((r) => r.process);
     },
     async lastSeal(process) {
@@ -18,7 +18,7 @@ export function sqliteTrail(statement: Statements, committer: Committer): TrailS
     seal: (seal, upTo) =>
       committer.submit(() => {
         statement('INSERT INTO seal VALUES (?, ?, ?)').run(seal.process, seal.number, seal.text);
-        statement('UPDATE audit SET sealed = 1 WHERE process = ? AND sealed = 0 AND seq <= ?').run(seal.process, upTo);
+        statement('DELETE FROM unsealed WHERE process = ? AND seq <= ?').run(seal.process, upTo);
       }),
     async *seals(process) {
       for (let n = 0; ; ) {
@@ -34,7 +34,7 @@ export function sqliteTrail(statement: Statements, committer: Committer): TrailS
     async drop(process, upTo) {
       let n = 0;
       await committer.submit(() => {
-        n = Number(statement('DELETE FROM audit WHERE process = ? AND sealed = 1 AND seq <= ?').run(process, upTo).changes);
+        n = Number(statement('DELETE FROM audit WHERE process = ?1 AND seq <= ?2 AND seq NOT IN (SELECT seq FROM unsealed WHERE process = ?1)').run(process, upTo).changes);
       });
       return n;
     },
