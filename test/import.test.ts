@@ -129,6 +129,18 @@ it('takes a Bundle whose entries name each other by fullUrl, and an id that stan
   await s.stop();
 });
 
+it('the faults of a group are told one by one, though each is found only once those before are out', async () => {
+  const folder = temporaryFolder();
+  const text = (data: string): Json => ({ content: [{ attachment: { contentType: 'text/plain', data } }] });
+  const misfit = { author: [{ reference: 'Organization/labo-demo' }] };
+  ndjson(folder, 'Consent', [{ ...consent('opening', 'm', at), id: 'o' }]);
+  ndjson(folder, 'Patient', [{ resourceType: 'Patient', id: 'm' }]);
+  ndjson(folder, 'DocumentReference', Array.from({ length: 12 }, (_, i) => document(`${'m'.repeat(i + 1)}`, 'm', { ...text('eA=='), ...(i % 4 === 2 ? misfit : {}) })));
+  const s = await testServer();
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 11, refused: 3, skipped: 0 });
+  await s.stop();
+});
+
 it('one fault does not cost a group: the rest go in together, the store that is away is waited for', async () => {
   const folder = temporaryFolder();
   ndjson(folder, 'Patient', Array.from({ length: 20 }, (_, i) => ({ resourceType: 'Patient', id: `g${i}`, ...(i % 10 === 3 ? { gender: 'neither' } : {}) })));

@@ -21,6 +21,7 @@ export class Journal {
     this.report = `${path}.refused.ndjson`;
     const stands = existsSync(this.file);
     this.kept = stands ? JSON.parse(readFileSync(this.file, 'utf8')) : { secret: randomBytes(32).toString('hex'), chunk, done: 0, read: [] };
+    if (!Array.isArray(this.kept.read)) throw new Error(`${this.file} was begun by an earlier version of this server: finish it with that one, or remove the file to begin anew.`);
     if (!stands) this.keep();
   }
 

@@ -11,8 +11,8 @@ import { asArray, ID, type Json } from '../fhir/types.ts';
 import { binaryNamed, BinaryPool } from './binaries.ts';
 import { rankOf, RANKS } from './order.ts';
 
-/** One resource of a file, parsed or as its text, or the fault of what stands there; `line` counts from 1, in a Bundle from its first entry. */
-export type Item = { file: string; line: number; resource?: Json; text?: string; fault?: string };
+/** One resource of a file (the nth of the source), parsed or as its text, or the fault of what stands there; `line` counts from 1, in a Bundle from its first entry. */
+export type Item = { file: string; nth: number; line: number; resource?: Json; text?: string; fault?: string };
 
 export const resourceOf = (item: Item): Json | undefined => item.resource ?? (item.text === undefined ? undefined : (JSON.parse(item.text) as Json));
 
@@ -66,31 +66,33 @@ function entriesOf(bundle: Json): (Json | undefined)[] {
   return resources;
 }
 
-function parsed(file: string, line: number, text: string): { items: Item[]; single: boolean } {
-  const faulty = (fault: string) => ({ items: [{ file, line, fault }], single: false });
+type Text = { file: string; nth: number; line: number; text: string };
+
+function parsed({ file, nth, line, text }: Text): { items: Item[]; single: boolean } {
+  const faulty = (fault: string) => ({ items: [{ file, nth, line, fault }], single: false });
   let value: Json;
   try {
     value = JSON.parse(text);
   } catch {
     return faulty('not JSON');
   }
-  if (value?.resourceType === 'Bundle') return { items: entriesOf(value).map((resource, i) => (resource ? { file, line: line + i, resource } : { file, line: line + i, fault: 'an entry without a resource' })), single: false };
-  return typeof value?.resourceType === 'string' ? { items: [{ file, line, resource: value }], single: true } : faulty('no resourceType');
+  if (value?.resourceType === 'Bundle') return { items: entriesOf(value).map((resource, i) => (resource ? { file, nth, line: line + i, resource } : { file, nth, line: line + i, fault: 'an entry without a resource' })), single: false };
+  return typeof value?.resourceType === 'string' ? { items: [{ file, nth, line, resource: value }], single: true } : faulty('no resourceType');
 }
 
 /** The texts of a file with the line that each begins at. */
-async function* textsOf(file: string): AsyncGenerator<{ line: number; text: string }> {
+async function* textsOf(file: string, nth: number): AsyncGenerator<Text> {
   if (/\.ndjson(\.gz)?$/.test(file)) {
     let line = 0;
     for await (const text of createInterface({ input: open(file), crlfDelay: Number.POSITIVE_INFINITY })) {
       line++;
-      if (text.trim()) yield { line, text };
+      if (text.trim()) yield { file, nth, line, text };
     }
     return;
   }
   const chunks: Buffer[] = [];
   for await (const c of open(file)) chunks.push(c as Buffer);
-  yield { line: 1, text: Buffer.concat(chunks).toString('utf8') };
+  yield { file, nth, line: 1, text: Buffer.concat(chunks).toString('utf8') };
 }
 
 /** Reads everything once: what is where, and the Binaries, kept in `folder` until their documents come. */
@@ -99,18 +101,18 @@ export async function survey(files: string[], folder: string): Promise<Source> {
   const source: Source = { digest, total: 0, files, ranks: new Map(), binaries: new BinaryPool(join(folder, `${digest}.binaries`)), replaced: new Set(), unnamed: [] };
   const places = new Map<string, Item>();
   const named = new Set<string>();
-  for (const file of files) {
+  for (const [nth, file] of files.entries()) {
     const ranks: number[] = [];
     source.ranks.set(file, ranks);
-    for await (const { line, text } of textsOf(file)) {
+    for await (const text of textsOf(file, nth)) {
       let bits = 0;
-      const { items, single } = parsed(file, line, text);
+      const { items, single } = parsed(text);
       if (single) bits |= SINGLE;
       for (const item of items) {
         const { resource } = item;
         if (resource?.resourceType === 'Binary' && typeof resource.id === 'string') {
           source.binaries.add(resource.id, resource);
-          places.set(resource.id, { file, line: item.line, resource: { resourceType: 'Binary', id: resource.id } });
+          places.set(resource.id, { file, nth, line: item.line, resource: { resourceType: 'Binary', id: resource.id } });
           continue;
         }
         bits |= 1 << rankOf(resource);
@@ -128,15 +130,15 @@ export async function survey(files: string[], folder: string): Promise<Source> {
 
 /** The items of one rank, in the order of the files. */
 export async function* itemsOf(source: Source, rank: number): AsyncGenerator<Item> {
-  for (const file of source.files) {
+  for (const [nth, file] of source.files.entries()) {
     const ranks = source.ranks.get(file) ?? [];
     const last = ranks.findLastIndex((bits) => bits & (1 << rank));
     if (last < 0) continue;
     let n = 0;
-    for await (const { line, text } of textsOf(file)) {
+    for await (const text of textsOf(file, nth)) {
       if (ranks[n] & (1 << rank)) {
-        if (ranks[n] & SINGLE) yield { file, line, text };
-        else for (const item of parsed(file, line, text).items) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
+        if (ranks[n] & SINGLE) yield text;
+        else for (const item of parsed(text).items) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
       }
       if (n++ === last) break;
     }

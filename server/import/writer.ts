@@ -2,7 +2,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Deps } from '../access/deps.ts';
-import { Records } from '../access/records.ts';
 import type { FhirError } from '../fhir/errors.ts';
 import { eachReference, relativeReference } from '../fhir/reference.ts';
 import { asArray, isGated, type Json } from '../fhir/types.ts';
@@ -43,7 +42,7 @@ function newIdOf(secret: string, name: string): string {
   return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`;
 }
 
-const nameOf = (item: Item): string => (item.resource?.id ? `${item.resource.resourceType}/${item.resource.id}` : `${item.file}#${item.line}`);
+const nameOf = (item: Item): string => (item.resource?.id ? `${item.resource.resourceType}/${item.resource.id}` : `${item.nth}#${item.line}`);
 
 class Writer {
   private readonly deps: Deps;
@@ -58,8 +57,8 @@ class Writer {
   /** By type and caller, each group as a transaction; what is committed at once shares one sync. */
   async write({ secret, items }: Chunk): Promise<Outcome> {
     const groups = new Map<string, { caller: Caller; items: Item[] }>();
-    for (const { file, line, ...held } of items) {
-      const item = { file, line, resource: resourceOf({ file, line, ...held }) as Json };
+    for (const { text, ...rest } of items) {
+      const item = { ...rest, resource: resourceOf({ ...rest, text }) as Json };
       const caller = await this.callerFor(secret, item.resource);
       const key = `${item.resource.resourceType} ${caller.ref} ${caller.organization}`;
       const g = groups.get(key) ?? { caller, items: [] };
@@ -147,13 +146,9 @@ class Writer {
   }
 
   private async commit(secret: string, caller: Caller, entries: { item: Item; id: string }[]): Promise<void> {
-    const { deps, services } = this;
-    // The first ids that a transaction asks for are those of its entries, in order.
-    const ids = entries.map((x) => x.id).reverse();
-    const own: Deps = { ...deps, world: { now: deps.world.now, newId: () => ids.pop() ?? randomUUID() } };
-    const local: Services = { ...services, settings: own, records: (ask) => new Records(own, ask) };
     const entry = await Promise.all(entries.map((x) => this.entryOf(secret, x.item.resource as Json)));
-    await dispatch(local, { caller, requestId: randomUUID(), now: deps.world.now() }, { method: 'POST', path: '', query: [], headers: {}, body: { resourceType: 'Bundle', type: 'transaction', entry } });
+    const ask = { caller, requestId: randomUUID(), now: this.deps.world.now() };
+    await dispatch(this.services, ask, { method: 'POST', path: '', query: [], headers: {}, ids: entries.map((x) => x.id), body: { resourceType: 'Bundle', type: 'transaction', entry } });
   }
 
   private async entryOf(secret: string, resource: Json): Promise<Json> {

@@ -23,6 +23,8 @@ export type Request = {
   patch?: unknown[];
   /** Raw content (Binary). */
   raw?: Readable;
+  /** Ids for what a transaction's entries create, in their order: an import's own, never a client's. */
+  ids?: string[];
 };
 
 export type Response = {

@@ -27,7 +27,7 @@ function systemRoute(method: string): Route {
     kind: 'transaction',
     handler: async (ctx, req) => {
       if (req.body?.resourceType !== 'Bundle') throw errors.invalid('A Bundle is expected here.', ['resourceType']);
-      if (req.body.type === 'transaction') return transaction(ctx, req.body);
+      if (req.body.type === 'transaction') return transaction(ctx, req.body, req.ids);
       if (req.body.type === 'batch') return batch(ctx, req.body);
       throw errors.invalid('The Bundle is a batch or a transaction.', ['Bundle.type']);
     },

@@ -161,7 +161,7 @@ function entryOf(r: Response, text: string | undefined): string {
 
 const textOf = (r: Response): string | undefined => r.text ?? (r.resource ? JSON.stringify(r.resource) : undefined);
 
-export async function transaction(ctx: Context, bundle: Resource): Promise<Response> {
+export async function transaction(ctx: Context, bundle: Resource, given: string[] = []): Promise<Response> {
   const parsed = parseEntries(bundle, ctx.settings.base, ctx.settings.limits.entries);
   const faults = parsed.filter(isIssue);
   if (faults.length) throw new errors.FhirError(faults.every((f) => f.reason === 'type-not-supported') ? 404 : 400, faults);
@@ -169,7 +169,7 @@ export async function transaction(ctx: Context, bundle: Resource): Promise<Respo
   checkIdentities(entries);
   checkAll(ctx, entries);
   const writes = entries.filter((e) => WRITES.has(e.method));
-  const ids = entries.map(() => ctx.settings.world.newId());
+  const ids = entries.map((_, i) => given[i] ?? ctx.settings.world.newId());
   const contents = new Map<number, { key: string; size: number; sha1: string }>();
   for (const e of writes) {
     if (e.method !== 'POST' || e.type !== 'Binary') continue;
