@@ -116,11 +116,12 @@ it('takes a Bundle whose entries name each other by fullUrl, and an id that stan
   writeFileSync(join(folder, 'bundle.json'), JSON.stringify({ resourceType: 'Bundle', type: 'collection', entry: [
     { fullUrl: urn(2), resource: doc }, { fullUrl: urn(3), resource: { resourceType: 'Binary', contentType: 'text/plain', data: Buffer.from('by urn').toString('base64') } },
     { fullUrl: urn(4), resource: { ...consent('opening', 'x', at), patient: { reference: urn(1) }, performer: [{ reference: urn(1) }] } }, { fullUrl: urn(1), resource: { resourceType: 'Patient', name: [{ family: 'Urn' }] } },
+    { resource: { resourceType: 'Binary', contentType: 'text/plain', data: 'eA==' } },
   ] }));
   const twice = document('twice', '00000000-0000-4000-8000-000000000001', { content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }] });
   writeFileSync(join(folder, 'z.ndjson'), `${JSON.stringify(twice)}\n${JSON.stringify(twice)}\n`);
   const s = await testServer();
-  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 4, refused: 0, skipped: 1 });
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ taken: 4, refused: 1, skipped: 1 });
   const patient = await s.as(callers.patient('00000000-0000-4000-8000-000000000001'));
   const found = (await patient.get('DocumentReference?patient=00000000-0000-4000-8000-000000000001')).body;
   expect(found.total).toBe(2);

@@ -95,6 +95,9 @@ async function* textsOf(file: string, nth: number): AsyncGenerator<Text> {
   yield { file, nth, line: 1, text: Buffer.concat(chunks).toString('utf8') };
 }
 
+/** Kept until its document comes; one without an id cannot be named by any. */
+const isPooled = (r: Json | undefined): r is Json & { id: string } => r?.resourceType === 'Binary' && typeof r.id === 'string';
+
 /** Reads everything once: what is where, and the Binaries, kept in `folder` until their documents come. */
 export async function survey(files: string[], folder: string): Promise<Source> {
   const digest = await digestOf(files);
@@ -110,7 +113,7 @@ export async function survey(files: string[], folder: string): Promise<Source> {
       if (single) bits |= SINGLE;
       for (const item of items) {
         const { resource } = item;
-        if (resource?.resourceType === 'Binary' && typeof resource.id === 'string') {
+        if (isPooled(resource)) {
           source.binaries.add(resource.id, resource);
           places.set(resource.id, { file, nth, line: item.line, resource: { resourceType: 'Binary', id: resource.id } });
           continue;
@@ -138,7 +141,7 @@ export async function* itemsOf(source: Source, rank: number): AsyncGenerator<Ite
     for await (const text of textsOf(file, nth)) {
       if (ranks[n] & (1 << rank)) {
         if (ranks[n] & SINGLE) yield text;
-        else for (const item of parsed(text).items) if (item.resource?.resourceType !== 'Binary' && rankOf(item.resource) === rank) yield item;
+        else for (const item of parsed(text).items) if (!isPooled(item.resource) && rankOf(item.resource) === rank) yield item;
       }
       if (n++ === last) break;
     }
