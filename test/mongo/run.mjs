@@ -93,7 +93,7 @@ if (!server) {
 }
 const tests = process.argv.slice(2);
 const jest = (args) => spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand', '--forceExit', ...args], { stdio: 'inherit', env: { ...process.env, TEST_MONGODB_URL: server.url, NONINTERFERENCE_RUNS: '500' } });
-let run = jest(tests.length ? tests : ['test/store', 'test/interaction', 'test/gate', 'test/audit', 'test/search']);
+let run = jest(tests.length ? tests : ['test/store', 'test/interaction', 'test/gate', 'test/audit', 'test/search', 'test/import']);
 // Non-interference (500 sequences), outage and kill, a day at a hospital on this store too.
 if (run.status === 0 && !tests.length) run = jest(['--testMatch', '**/test/{noninterference,outage,day}.long.ts']);
 await server.stop();
