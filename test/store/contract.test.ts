@@ -129,6 +129,26 @@ describe.each(stores)('the store on %s', (_name, open) => {
     expect((await store.trail.lastSeal('p1'))?.number).toBe(1);
   });
 
+  it('no seal passes over an event whose commit is under way', async () => {
+    const event = () => ({ id: id(), patient: null, date: 1, text: '{}', terms: [], docs: [] });
+    // Commits of many steps and of one, so that a later one may end first.
+    const commits = Promise.all(Array.from({ length: 60 }, (_, i) => store.commit({ ops: Array.from({ length: i % 3 ? 0 : 12 }, () => put(id())), audit: [event()] })));
+    let ended = false;
+    void commits.then(() => { ended = true; });
+    const sealed: string[] = [];
+    let number = (await store.trail.lastSeal('p1'))?.number ?? 0;
+    for (let last = false; !last; ) {
+      last = ended;
+      await new Promise((r) => setImmediate(r));
+      const open = await store.trail.unsealed('p1', 1000);
+      if (open.length) await store.trail.seal({ process: 'p1', number: ++number, text: 's' }, open[open.length - 1].seq);
+      sealed.push(...open.map((e) => e.id));
+    }
+    await commits;
+    expect(sealed.length).toBeGreaterThanOrEqual(60);
+    expect((await store.trail.events('p1', 0, 10_000)).map((e) => e.id).slice(-sealed.length)).toEqual(sealed);
+  });
+
   const keysOf = ['a=1', 'a=2', 'b^dup', 'b^dupont', 'c|x|y'];
   const atom: fc.Arbitrary<Plan> = fc.oneof(
     fc.constantFrom<Plan>({ kind: 'all' }, { kind: 'none' }), fc.constantFrom(...keysOf).map((key): Plan => ({ kind: 'term', key })), fc.subarray(keysOf).map((k): Plan => ({ kind: 'terms', keys: k })),

@@ -1,7 +1,7 @@
 // The MongoDB store: resources as documents, one `terms` array, GridFS. Several server processes share one database.
 import { randomUUID } from 'node:crypto';
 import { type Document, MongoClient } from 'mongodb';
-import type { AuditSlice, Found, Row, Search, Seal, Store, TrailStore } from '../port.ts';
+import type { AuditSlice, Commit, Found, Row, Search, Seal, Store, TrailStore } from '../port.ts';
 import { Conflict, NO_SCALARS, TooSlow, Unavailable } from '../port.ts';
 import { type Committing, collections, commitTo, type Names, repair } from './commit.ts';
 import { auditFilterOf, filterOf } from './compile.ts';
@@ -57,10 +57,34 @@ function compareKeys(search: Search, a: (string | number)[], b: (string | number
   return 0;
 }
 
-function trailOf(n: Names, db: { seal: any }): TrailStore {
+/** Numbers of a chain: those of commits still under way are not passed over by a seal, whichever of them ends first. */
+class Sequence {
+  private last: number;
+  private readonly open = new Set<number>();
+
+  constructor(last: number) {
+    this.last = last;
+  }
+
+  next(): number {
+    this.open.add(++this.last);
+    return this.last;
+  }
+
+  ended(numbers: number[]): void {
+    for (const n of numbers) this.open.delete(n);
+  }
+
+  /** Below it, nothing comes any more. */
+  get ceiling(): number {
+    return Math.min(this.last + 1, ...this.open);
+  }
+}
+
+function trailOf(n: Names, db: { seal: any }, own: { process: string; sequence: Sequence }): TrailStore {
   const slice = (d: Document): AuditSlice => ({ seq: d.seq, id: d.id, text: d.text });
   return {
-    unsealed: async (process, limit) => (await n.audit.find({ process, sealed: false }).sort({ seq: 1 }).limit(limit).toArray()).map(slice),
+    unsealed: async (process, limit) => (await n.audit.find({ process, sealed: false, ...(process === own.process ? { seq: { $lt: own.sequence.ceiling } } : {}) }).sort({ seq: 1 }).limit(limit).toArray()).map(slice),
     processes: async () => [...new Set([...((await db.seal.distinct('process')) as string[]), ...((await n.audit.distinct('process', { sealed: false })) as string[])])],
     async lastSeal(process) {
       const d = (await db.seal.find({ process }).sort({ number: -1 }).limit(1).toArray())[0];
@@ -100,7 +124,7 @@ export async function mongoStore(url: string, process: string, options: { accept
   await repair(names, Date.now());
   const timer = setInterval(() => repair(names, Date.now()).catch(() => {}), REPAIR_EVERY);
   timer.unref();
-  let seq = ((await names.audit.find({ process }).sort({ seq: -1 }).limit(1).toArray())[0]?.seq as number | undefined) ?? 0;
+  const sequence = new Sequence(((await names.audit.find({ process }).sort({ seq: -1 }).limit(1).toArray())[0]?.seq as number | undefined) ?? 0);
 
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -128,7 +152,23 @@ export async function mongoStore(url: string, process: string, options: { accept
     return (after ? sorted.filter((f) => compareKeys(search, after, f.keys) < 0) : sorted).slice(0, search.limit);
   }
 
-  const c: Committing = { client, names, process, transactions, find, nextSeq: () => ++seq };
+  /** What a failed commit leaves is settled by the repair that follows: until then its numbers count as under way. */
+  async function commit(asked: Commit): Promise<void> {
+    const numbers: number[] = [];
+    const nextSeq = (): number => {
+      numbers.push(sequence.next());
+      return numbers[numbers.length - 1];
+    };
+    const c: Committing = { client, names, process, transactions, find, nextSeq };
+    try {
+      await commitTo(c, asked, randomUUID());
+      sequence.ended(numbers);
+    } catch (e) {
+      if (e instanceof Conflict) sequence.ended(numbers);
+      else setTimeout(() => sequence.ended(numbers), 2 * REPAIR_EVERY).unref();
+      throw e;
+    }
+  }
 
   return {
     name: transactions ? 'MongoDB' : 'MongoDB (standalone)',
@@ -168,12 +208,12 @@ export async function mongoStore(url: string, process: string, options: { accept
       }),
     epoch: (patient) => guard(async () => ((await names.epoch.findOne({ _id: patient }))?.n as number | undefined) ?? 0),
     owner: (key) => guard(async () => (await names.unique.findOne({ _id: `key|${key}` }))?.owner as string | undefined),
-    commit: (commit) => commitTo(c, commit, randomUUID()),
+    commit,
     notices: (limit) => guard(async () => (await names.notice.find().sort({ at: 1 }).limit(limit).toArray()).map((d) => ({ id: d.id, patient: d.patient, text: d.text }))),
     noticeDone: (id) => guard(async () => void (await names.notice.deleteOne({ _id: id }))),
     meta: (key) => guard(async () => (await meta.findOne({ _id: key }))?.value as string | undefined),
     setMeta: (key, value) => guard(async () => void (await meta.updateOne({ _id: key }, { $set: { value } }, { upsert: true }))),
-    trail: trailOf(names, { seal: db.collection<any>('seal') }),
+    trail: trailOf(names, { seal: db.collection<any>('seal') }, { process, sequence }),
     content: gridContent(db),
     async close() {
       clearInterval(timer);
