@@ -1,6 +1,6 @@
 // The order of an import: what refers comes after what is referred to.
 import { eachReference } from '../fhir/reference.ts';
-import { isStored, type Json } from '../fhir/types.ts';
+import type { Json } from '../fhir/types.ts';
 import { kindOf } from '../policy/consent.ts';
 
 export type Rank = {
@@ -29,6 +29,9 @@ export const RANKS: Rank[] = [
 /** The rank of what cannot be imported. */
 export const FAULTY = 0;
 
+/** Ranks of each type, told once: every resource of a source is asked for its rank. */
+const ranksOfType = new Map(RANKS.flatMap((rank) => rank.types).map((type) => [type, RANKS.flatMap((rank, i) => (rank.types.includes(type) ? [i] : []))]));
+
 const NAMED = /^(DocumentReference|List)\//;
 
 function follows(resource: Json): boolean {
@@ -41,9 +44,8 @@ function follows(resource: Json): boolean {
 
 /** Index into RANKS. */
 export function rankOf(resource: Json | undefined): number {
-  if (!resource || !isStored(resource.resourceType)) return FAULTY;
-  const own = RANKS.map((rank, i) => ({ rank, i })).filter(({ rank }) => rank.types.includes(resource.resourceType));
-  if (own.length < 2) return own[0]?.i ?? FAULTY;
+  const own = ranksOfType.get(String(resource?.resourceType)) ?? [];
+  if (!resource || own.length < 2) return own[0] ?? FAULTY;
   const following = follows(resource);
-  return own.find(({ rank }) => rank.following === following)?.i ?? FAULTY;
+  return own.find((i) => RANKS[i].following === following) ?? FAULTY;
 }
