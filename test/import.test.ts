@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeNdjson } from '../seed/ndjson.ts';
-import { runImport } from '../server/import/run.ts';
+import { factsOf } from '../server/access/facts.ts';
+import { letGoOfAll, runImport } from '../server/import/run.ts';
+import { LAST_CONSENTS, rankOf } from '../server/import/order.ts';
 import { filesOf } from '../server/import/source.ts';
 import { laneHere } from '../server/import/writer.ts';
 import type { Json } from '../server/fhir/types.ts';
@@ -157,5 +159,60 @@ it('one fault does not cost a group: the rest go in together, the store that is 
   // One that found the store away, one for the rest: the entries at fault never came to a commit.
   expect(commits).toBe(2);
   store.commit = real;
+  await s.stop();
+});
+
+it('holds closed, until all is there, the records whose Consents can only follow their documents', async () => {
+  const folder = temporaryFolder();
+  const actor = (reference: string): Json => ({ role: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: 'IRCP' }] }, reference: { reference } });
+  const text = { content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }] };
+  const people = ['closed', 'masked', 'blocking', 'plain'];
+  ndjson(folder, 'Patient', people.map((id) => ({ resourceType: 'Patient', id })));
+  ndjson(folder, 'Consent', [
+    ...people.flatMap((p) => [{ ...consent('opening', p, at), id: `o-${p}` }, { ...consent('authorisation', p, { ...at, actors: ['Practitioner/dr-martin'] }), id: `gp-${p}` }]),
+    { ...consent('closing', 'closed', at), id: 'closing' }, { ...consent('block', 'blocking', { ...at, actors: ['Organization/chu-demo'] }), id: 'block' },
+    { ...consent('authorisation', 'masked', at), id: 'mask', provision: { type: 'deny', data: [{ meaning: 'instance', reference: { reference: 'DocumentReference/masked' } }], actor: [actor('Practitioner/dr-martin')] } },
+  ]);
+  ndjson(folder, 'DocumentReference', people.map((p) => document(p, p, text)));
+  const s = await testServer();
+  const doctor = await s.as(callers.professional('dr-martin'));
+  const shown = async (): Promise<unknown[]> => Promise.all(people.map(async (p) => (await doctor.get(`DocumentReference?patient=${p}`)).body.total));
+  const { store } = s.running.deps;
+  const real = store.commit;
+  // Killed once the documents are there; the last Consents are not.
+  store.commit = async (c) => {
+    if (c.ops.some((o) => o.kind === 'put' && rankOf(JSON.parse(o.row.text || '{}')) === LAST_CONSENTS)) throw new Error('killed');
+    return real(c);
+  };
+  await expect(importInto(s, filesOf([folder]))).rejects.toThrow();
+  store.commit = real;
+  expect(await store.count('DocumentReference', { kind: 'all' })).toBe(4);
+  expect(await shown()).toEqual([0, 0, 0, 1]);
+  for (const p of ['masked', 'blocking']) {
+    const patient = await s.as(callers.patient(p));
+    expect((await patient.get(`DocumentReference?patient=${p}`)).body).toMatchObject({ total: 0, entry: [{ search: { mode: 'outcome' }, resource: { issue: [{ details: { coding: [{ code: 'record-closed' }] } }] } }] });
+    expect((await patient.get(`Patient/${p}/$dmp-status`)).body.parameter).toContainEqual({ name: 'open', valueBoolean: false });
+  }
+  // One that brings the same records meanwhile does not open them; it tells that they stay held.
+  const other = join(temporaryFolder(), 'other.ndjson');
+  writeFileSync(other, `${JSON.stringify({ ...consent('closing', 'closed', at), id: 'again' })}\n`);
+  expect(await importInto(s, [other])).toMatchObject({ taken: 1, closed: 3 });
+  expect(await shown()).toEqual([0, 0, 0, 1]);
+  expect(await importInto(s, filesOf([folder]))).toMatchObject({ refused: 0, closed: 0 });
+  expect(await shown()).toEqual([0, 0, 1, 1]);
+  const hospital = await s.as(callers.system('chu-demo'));
+  expect((await hospital.get('DocumentReference?patient=blocking')).body.total).toBe(0);
+  expect((await (await s.as(callers.patient('masked'))).get('DocumentReference?patient=masked')).body.total).toBe(1);
+  await s.stop();
+});
+
+it('opens as they stand the records of an import that will not be run again', async () => {
+  const s = await testServer();
+  const { deps, services } = s.running;
+  const lane = laneHere(deps, services);
+  await lane.perform({ act: 'hold', digest: 'gone', secret: '', items: [{ file: 'f', nth: 0, line: 1, resource: { resourceType: 'Consent', patient: { reference: 'Patient/demo' } } }] });
+  expect((await factsOf(deps, 'demo')).held).toBe(true);
+  await letGoOfAll(lane);
+  expect((await factsOf(deps, 'demo')).held).toBe(false);
   await s.stop();
 });

@@ -7,6 +7,7 @@ import type { Facts, Representative } from '../policy/decide.ts';
 import { codings } from '../policy/vocabulary.ts';
 import { scalar } from '../store/plan.ts';
 import type { Deps } from './deps.ts';
+import { isHeld } from './holds.ts';
 import { allRows } from './rows.ts';
 
 const ROLE_CODE = 'http://terminology.hl7.org/CodeSystem/v3-RoleCode';
@@ -66,6 +67,7 @@ async function load(deps: Deps, patient: string, epoch: number): Promise<Facts> 
     treating: asArray<Json>(resource.generalPractitioner).map((g) => relativeReference(g?.reference, deps.base)).filter((g): g is string => g?.startsWith('Practitioner/') ?? false),
     representatives: related.map((r) => representative({ ...JSON.parse(r.text), id: r.id }, majority)).filter((r) => r !== undefined),
     majority,
+    held: await isHeld(deps, patient),
   };
 }
 

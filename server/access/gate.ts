@@ -59,7 +59,10 @@ export class Gate {
 
   /** Facts of a patient, the same throughout this request. */
   facts(patient: string): Promise<Facts> {
-    return this.before(`facts ${patient}`, () => factsOf(this.deps, patient));
+    return this.before(`facts ${patient}`, async () => {
+      const facts = await factsOf(this.deps, patient);
+      return facts.held && this.ask.caller.importing ? { ...facts, held: false } : facts;
+    });
   }
 
   /** Forgets the state before, for a retry after a conflict. */

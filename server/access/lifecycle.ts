@@ -32,6 +32,8 @@ export async function openAutomatically(deps: Deps): Promise<number> {
   for await (const row of eachRow(deps.store, 'Consent', and(profile, proposed, scalar('since', 'le', now - SIX_WEEKS)))) {
     const patient = row.scalars.patient as string;
     const facts = await factsOf(deps, patient);
+    // What an import still brings may have opened or opposed it: the next round tells.
+    if (facts.held) continue;
     const consent = JSON.parse(row.text) as Resource;
     const told = interval(consent.dateTime)?.lo ?? row.scalars.since;
     if (told > now - SIX_WEEKS) continue;

@@ -15,6 +15,6 @@ process.on('SIGINT', () => undefined);
 process.on('disconnect', end);
 process.on('message', (m: ToLane) => {
   if (m === 'end') return end();
-  lane.write(m.chunk).then((outcome) => answer({ n: m.n, outcome }), (e) => answer({ n: m.n, fault: e instanceof Error ? e.message : String(e) }));
+  lane.perform(m.chunk).then((outcome) => answer({ n: m.n, outcome }), (e) => answer({ n: m.n, fault: e instanceof Error ? e.message : String(e) }));
 });
 answer('ready');

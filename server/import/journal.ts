@@ -4,8 +4,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeF
 import { dirname } from 'node:path';
 import type { Refusal } from './writer.ts';
 
-/** `chunk`: resources in one; `done`: chunks finished without a gap; `read`: ranks that are read as a whole, finished. */
-type Kept = { secret: string; chunk: number; done: number; read: number[] };
+/** `chunk`: resources in one; `done`: chunks finished without a gap; `read`: ranks that are read as a whole, finished; `ended`: all is there. */
+type Kept = { secret: string; chunk: number; done: number; read: number[]; ended?: true };
 
 export class Journal {
   /** Where refusals are told, one a line. */
@@ -39,6 +39,15 @@ export class Journal {
 
   isRead(rank: number): boolean {
     return this.kept.read.includes(rank);
+  }
+
+  get hasEnded(): boolean {
+    return this.kept.ended === true;
+  }
+
+  end(): void {
+    this.kept.ended = true;
+    this.keep();
   }
 
   finish(chunk: number, refused: Refusal[]): void {

@@ -37,7 +37,7 @@ function laneOf(child: ChildProcess): Lane {
     });
   });
   return {
-    write: (chunk) =>
+    perform: (chunk) =>
       new Promise((resolve, reject) => {
         if (left) return reject(new Error('a process of the import has ended'));
         asked.set(++n, { resolve, reject });

@@ -1,7 +1,7 @@
 // The order of an import: what refers comes after what is referred to.
 import { eachReference } from '../fhir/reference.ts';
 import type { Json } from '../fhir/types.ts';
-import { kindOf } from '../policy/consent.ts';
+import { type ConsentKind, kindOf } from '../policy/consent.ts';
 
 export type Rank = {
   types: string[];
@@ -11,7 +11,7 @@ export type Rank = {
   again?: true;
 };
 
-/** Consents stand before the documents that they gate; one that names single documents, and the closing of a record, can only follow. */
+/** Consents stand before the documents that they gate; those that name single documents, or end deposits, can only follow: the records that they are about are held from before the first Consent. */
 export const RANKS: Rank[] = [
   { types: [] },
   { types: ['Organization'] },
@@ -28,6 +28,11 @@ export const RANKS: Rank[] = [
 
 /** The rank of what cannot be imported. */
 export const FAULTY = 0;
+export const FIRST_CONSENTS = RANKS.findIndex((r) => r.types.includes('Consent'));
+export const LAST_CONSENTS = RANKS.findLastIndex((r) => r.types.includes('Consent'));
+
+/** Kinds of Consents after which documents that came before them could not be deposited. */
+const ENDS_DEPOSITS = new Set<ConsentKind | undefined>(['closing', 'opposition', 'block']);
 
 /** Ranks of each type, told once: every resource of a source is asked for its rank. */
 const ranksOfType = new Map(RANKS.flatMap((rank) => rank.types).map((type) => [type, RANKS.flatMap((rank, i) => (rank.types.includes(type) ? [i] : []))]));
@@ -35,7 +40,7 @@ const ranksOfType = new Map(RANKS.flatMap((rank) => rank.types).map((type) => [t
 const NAMED = /^(DocumentReference|List)\//;
 
 function follows(resource: Json): boolean {
-  let found = resource.resourceType === 'Consent' && kindOf(resource) === 'closing';
+  let found = resource.resourceType === 'Consent' && ENDS_DEPOSITS.has(kindOf(resource));
   eachReference(resource, (holder) => {
     found ||= NAMED.test(holder.reference);
   });

@@ -1,7 +1,7 @@
 // Moving a region in: a survey of the source, then rank after rank, in chunks, over several lanes, resumably.
 import { join } from 'node:path';
 import { Journal } from './journal.ts';
-import { FAULTY, RANKS } from './order.ts';
+import { FAULTY, FIRST_CONSENTS, LAST_CONSENTS, RANKS } from './order.ts';
 import { type Item, itemsOf, ranksOf, resourceOf, type Source, survey, whole } from './source.ts';
 import { type Chunk, type Lane, type Outcome, refusal, type Refusal } from './writer.ts';
 
@@ -16,7 +16,7 @@ export type ImportOptions = {
   progress?: (done: number) => void;
 };
 /** `skipped`: what an earlier run took, or stands twice in the source. */
-export type Report = { taken: number; refused: number; skipped: number; report: string };
+export type Report = { taken: number; refused: number; skipped: number; /** Records that other imports, which did not end, hold closed. */ closed: number; report: string };
 
 const CHUNK = 400;
 /** Chunks under way at once in a lane: while one is committed, the next is decided. */
@@ -33,13 +33,13 @@ class Lanes {
   }
 
   /** Waits for a free place, no longer; `done` is told the outcome later. */
-  async write(chunk: Chunk, done: (o: Outcome) => void): Promise<void> {
+  async perform(chunk: Chunk, done: (o: Outcome) => void): Promise<void> {
     while (this.under.size >= this.lanes.length * AT_ONCE) await Promise.race(this.under);
     this.check();
     const l = this.lanes.reduce((a, b) => (b.busy < a.busy ? b : a));
     l.busy++;
     const work: Promise<void> = l.lane
-      .write(chunk)
+      .perform(chunk)
       .then(done)
       .catch((why) => {
         this.failed ??= { why };
@@ -68,7 +68,7 @@ class Lanes {
 }
 
 class Import {
-  readonly counts = { taken: 0, refused: 0, skipped: 0 };
+  readonly counts = { taken: 0, refused: 0, skipped: 0, closed: 0 };
   private readonly source: Source;
   private readonly journal: Journal;
   private readonly lanes: Lanes;
@@ -93,8 +93,8 @@ class Import {
     if (items.length) yield items;
   }
 
-  private hand(items: Item[], done: (o: Outcome) => void): Promise<void> {
-    return this.lanes.write({ secret: this.journal.secret, items: items.map((i) => whole(this.source, i)) }, done);
+  private hand(items: Item[], done: (o: Outcome) => void, act: Chunk['act'] = 'write'): Promise<void> {
+    return this.lanes.perform({ act, digest: this.source.digest, secret: this.journal.secret, items: items.map((i) => whole(this.source, i)) }, done);
   }
 
   private count(o: Outcome): void {
@@ -111,6 +111,21 @@ class Import {
     this.counts.refused += this.source.unnamed.length;
   }
 
+  /** Closes the records that the last Consents are about. */
+  async hold(): Promise<void> {
+    for await (const items of this.chunks(LAST_CONSENTS)) await this.hand(items, () => undefined, 'hold');
+    await this.lanes.idle();
+  }
+
+  /** All is there: what is held is let go. */
+  async letGo(): Promise<void> {
+    await this.hand([], (o) => {
+      this.counts.closed = o.closed;
+    }, 'let go');
+    await this.lanes.idle();
+    this.journal.end();
+  }
+
   /** Chunk by chunk; what the journal has is passed over. */
   async once(rank: number): Promise<void> {
     for await (const items of this.chunks(rank)) {
@@ -125,7 +140,7 @@ class Import {
         this.journal.finish(n, o.refused);
         this.progress(items.length);
       };
-      if (rank === FAULTY) finish({ taken: 0, held: 0, refused: items.map((i) => refusal(i, i.fault ?? `type ${resourceOf(i)?.resourceType} is not imported`)) });
+      if (rank === FAULTY) finish({ taken: 0, held: 0, closed: 0, refused: items.map((i) => refusal(i, i.fault ?? `type ${resourceOf(i)?.resourceType} is not imported`)) });
       else await this.hand(items, finish);
     }
     await this.lanes.idle();
@@ -167,10 +182,25 @@ export async function runImport(o: ImportOptions): Promise<Report> {
   const run = new Import(source, journal, lanes, o.progress ?? (() => undefined));
   try {
     run.faulty();
-    for (const rank of ranksOf(source)) await (RANKS[rank].again ? run.whole(rank) : run.once(rank));
+    const ranks = ranksOf(source);
+    let held = journal.hasEnded || !ranks.includes(LAST_CONSENTS);
+    for (const rank of ranks) {
+      if (!held && rank >= FIRST_CONSENTS) {
+        await run.hold();
+        held = true;
+      }
+      await (RANKS[rank].again ? run.whole(rank) : run.once(rank));
+    }
+    await run.letGo();
   } finally {
     await lanes.end();
     source.binaries.end();
   }
   return { ...run.counts, report: journal.report };
+}
+
+/** Opens the records that imports hold which will not be run again. */
+export async function letGoOfAll(lane: Lane): Promise<void> {
+  await lane.perform({ act: 'let go of all', digest: '', secret: '', items: [] });
+  await lane.end();
 }

@@ -2,6 +2,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Deps } from '../access/deps.ts';
+import { hold, letGo } from '../access/holds.ts';
 import type { FhirError } from '../fhir/errors.ts';
 import { eachReference, relativeReference } from '../fhir/reference.ts';
 import { asArray, isGated, type Json } from '../fhir/types.ts';
@@ -12,13 +13,14 @@ import type { Caller } from '../policy/caller.ts';
 import { codings } from '../policy/vocabulary.ts';
 import { type Item, resourceOf } from './source.ts';
 
-export type Chunk = { /** The import's own: new ids are made with it from those of the source. */ secret: string; items: Item[] };
+/** `write` its items; `hold` the records that its Consents are about, closed to all others; `let go` of what this import holds, `let go of all` that any does. */
+export type Chunk = { act: 'write' | 'hold' | 'let go' | 'let go of all'; /** The import's name, and its own: new ids are made with it from those of the source. */ digest: string; secret: string; items: Item[] };
 /** `missing`: it names a resource that is not here. */
 export type Refusal = { file: string; line: number; type?: string; id?: string; why: string; missing: boolean };
 /** `held`: what an earlier run took, or another place of the source. */
-export type Outcome = { taken: number; held: number; refused: Refusal[] };
-/** Where chunks are written: here, or in a process of its own. */
-export type Lane = { write(chunk: Chunk): Promise<Outcome>; end(): Promise<void> };
+export type Outcome = { taken: number; held: number; refused: Refusal[]; /** Records that imports still hold, after one let go. */ closed: number };
+/** Where chunks are done: here, or in a process of its own. */
+export type Lane = { perform(chunk: Chunk): Promise<Outcome>; end(): Promise<void> };
 
 /** Most entries of one transaction. */
 const GROUP = 100;
@@ -27,7 +29,7 @@ const TRIES = 6;
 /** A store that does not answer is waited for: tries, then pauses from this to this (ms). */
 const OUTAGE = { tries: 12, first: 500, longest: 20_000 };
 
-const common = { mode: 'normal' as const, roles: [] as Caller['roles'], issuer: 'import', client: 'import' };
+const common = { mode: 'normal' as const, roles: [] as Caller['roles'], issuer: 'import', client: 'import', importing: true as const };
 const registry: Caller = { ...common, kind: 'system', ref: 'system:import', organization: undefined, sector: 'SA24', roles: ['registry'], scopes: ['system/*.cruds'], name: 'Import' };
 
 /** A refusal of an item. */
@@ -54,23 +56,35 @@ class Writer {
     this.services = services;
   }
 
+  async perform(chunk: Chunk): Promise<Outcome> {
+    const outcome: Outcome = { taken: 0, held: 0, refused: [], closed: 0 };
+    if (chunk.act === 'write') await this.write(chunk, outcome);
+    else if (chunk.act === 'hold') await this.outlast(() => hold(this.deps, chunk.items.flatMap((i) => this.recordOf(i)), chunk.digest));
+    else outcome.closed = await this.outlast(() => letGo(this.deps, chunk.act === 'let go' ? chunk.digest : undefined));
+    return outcome;
+  }
+
+  /** The patient of a Consent; one that does not name a Patient by its id is refused later. */
+  private recordOf(item: Item): string[] {
+    const ref = relativeReference(resourceOf(item)?.patient?.reference, this.deps.base);
+    return ref?.startsWith('Patient/') ? [ref.slice('Patient/'.length)] : [];
+  }
+
   /** By type and caller, each group as a transaction; what is committed at once shares one sync. */
-  async write({ secret, items }: Chunk): Promise<Outcome> {
+  private async write({ secret, items }: Chunk, outcome: Outcome): Promise<void> {
     const groups = new Map<string, { caller: Caller; items: Item[] }>();
     for (const { text, ...rest } of items) {
       const item = { ...rest, resource: resourceOf({ ...rest, text }) as Json };
-      const caller = await this.callerFor(secret, item.resource);
+      const caller = await this.outlast(() => this.callerFor(secret, item.resource));
       const key = `${item.resource.resourceType} ${caller.ref} ${caller.organization}`;
       const g = groups.get(key) ?? { caller, items: [] };
       g.items.push(item);
       groups.set(key, g);
     }
-    const outcome: Outcome = { taken: 0, held: 0, refused: [] };
     const all = [...groups.values()].flatMap((g) => Array.from({ length: Math.ceil(g.items.length / GROUP) }, (_, i) => ({ caller: g.caller, items: g.items.slice(i * GROUP, (i + 1) * GROUP) })));
     // Patients first, each for their own record, then the others.
     const own = (g: { caller: Caller }): boolean => g.caller.kind === 'patient';
     for (const wave of [all.filter(own), all.filter((g) => !own(g))]) await Promise.all(wave.map((g) => this.group(secret, g.caller, g.items, outcome)));
-    return outcome;
   }
 
   /** On whose behalf a resource is written: the registry; the patient for their Consents and own documents; the organisation that keeps a document, or deposited what a List names. */
@@ -111,7 +125,8 @@ class Writer {
     let left = items.map((item) => ({ item, id: newIdOf(secret, nameOf(item)) }));
     if (isGated(type)) {
       // Ids that stand already: taken before a crash, or twice in the source.
-      const seen = new Set(await this.deps.store.ids(type, { kind: 'ids', ids: left.map((x) => x.id) }, true));
+      const ids = left.map((x) => x.id);
+      const seen = new Set(await this.outlast(() => this.deps.store.ids(type, { kind: 'ids', ids }, true)));
       const fresh = left.filter((x) => !seen.has(x.id) && seen.add(x.id));
       outcome.held += left.length - fresh.length;
       left = fresh;
@@ -130,16 +145,25 @@ class Writer {
     }
   }
 
-  /** The refusal of the whole, or nothing once it stands; a store that is away is waited for. */
+  /** The refusal of the whole, or nothing once it stands. */
   private async transaction(secret: string, caller: Caller, entries: { item: Item; id: string }[]): Promise<FhirError | undefined> {
+    try {
+      await this.outlast(() => this.commit(secret, caller, entries));
+      return undefined;
+    } catch (e) {
+      const f = failure(e);
+      if (f.status < 500) return f;
+      throw e;
+    }
+  }
+
+  /** A store that is away is waited for; the work may have been done all the same, and is done again. */
+  private async outlast<T>(work: () => Promise<T>): Promise<T> {
     for (let n = 0; ; n++) {
       try {
-        await this.commit(secret, caller, entries);
-        return undefined;
+        return await work();
       } catch (e) {
-        const f = failure(e);
-        if (f.status < 500) return f;
-        if (f.status !== 503 || n >= OUTAGE.tries) throw e;
+        if (failure(e).status !== 503 || n >= OUTAGE.tries) throw e;
         await pause(Math.min(OUTAGE.longest, OUTAGE.first * 2 ** n));
       }
     }
@@ -175,5 +199,5 @@ const whyOf = (f: FhirError, type: string): string => f.issues.map((i) => `${i.e
 /** Writes in this process. */
 export function laneHere(deps: Deps, services: Services): Lane {
   const writer = new Writer(deps, services);
-  return { write: (chunk) => writer.write(chunk), end: async () => undefined };
+  return { perform: (chunk) => writer.perform(chunk), end: async () => undefined };
 }

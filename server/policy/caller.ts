@@ -30,6 +30,8 @@ export type Caller = {
   issuer: string;
   client?: string;
   tokenId?: string;
+  /** Set by server/import alone, never from a token: records that imports hold stand open to it. */
+  importing?: true;
 };
 
 export const practitionerOf = (c: Caller): string | undefined => (c.kind === 'professional' ? c.ref : undefined);

@@ -24,6 +24,8 @@ export type Facts = {
   representatives: Representative[];
   /** Instant of the patient's majority (ms); undefined where the birth date is not known. */
   majority: number | undefined;
+  /** An import is bringing this record, and what closes it or hides in it may be still to come: closed meanwhile. */
+  held: boolean;
 };
 
 /** What decisions rest on beside the patient: data of this server. */
@@ -38,8 +40,9 @@ export type RecordState = 'none' | 'open' | 'opposed' | 'closed';
 
 const newestFirst = (a: CompiledConsent, b: CompiledConsent): number => b.since - a.since;
 
-/** Row 1: the newest lifecycle Consent in force tells; at the same instant the one that closes. */
+/** Row 1: the newest lifecycle Consent in force tells; at the same instant the one that closes. A record that is held is closed. */
 export function recordState(facts: Facts, now: number): { state: RecordState; consent?: string } {
+  if (facts.held) return { state: 'closed' };
   const life = facts.consents.filter((c) => inForce(c, now) && (c.kind === 'opening' || c.kind === 'opposition' || c.kind === 'closing')).sort((a, b) => newestFirst(a, b) || (a.kind === 'opening' ? 1 : -1));
   const c = life[0];
   if (!c) return { state: 'none' };

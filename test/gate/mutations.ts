@@ -44,6 +44,7 @@ export const mutations: Mutation[] = [
   { way: 'what is hidden while matches are counted', tests: OUT, changes: [[search, 'if (JSON.stringify(now) !== JSON.stringify(gate)) throw new Moved();', 'if (!now) throw new Moved();']] },
   { way: 'the event of a submission set', tests: 'test/audit/balp', changes: [['server/audit/event.ts', '...(set.documents.length ? { detail:', '...(set.documents.length < 0 ? { detail:']] },
   { way: '$explain', tests: 'test/gate/lifecycle', changes: [['server/access/explain.ts', 'const visible = and(await gate.documents(patient),', "const visible = and({ kind: 'scalar', field: 'patient', op: 'eq', value: patient },"]] },
+  { way: 'records that an import holds', tests: 'test/import', changes: [['server/policy/decide.ts', "if (facts.held) return { state: 'closed' };", '']] },
   { way: 'up: unmasking', tests: UP, changes: [['server/policy/write.ts', "const may = holder || representative || treating || (author && (after.maskPs || d.scalars.maskedBy === 'author'));", 'const may = true;']] },
   { way: 'up: a self-recorded Consent for others', tests: UP, changes: [['server/policy/write.ts', "if (kind !== 'authorisation' || !ownAuthorisation(caller, r)) return refuse", 'if (!r) return refuse']] },
   { way: 'up: author claimed', tests: UP, changes: [['server/access/write/document.ts', "throw misfit('author', expression);\n      }", 'continue;\n      }']] },

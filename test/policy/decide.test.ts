@@ -55,7 +55,7 @@ function life(kind: string): CompiledConsent[] {
 describe('reading a document', () => {
   const cases = JSON.parse(readFileSync('test/policy/cases/read.json', 'utf8')) as Json[];
   it.each(cases.map((c) => [c.say, c] as [string, Json]))('%s', (_say, c) => {
-    const facts: Facts = { patient: 'p', epoch: 1, treating: ['Practitioner/mt'], majority: undefined, representatives: [{ ref: 'RelatedPerson/r', from: 0, until: NOW + DAY }, { ref: 'RelatedPerson/former', from: 0, until: NOW - DAY }], consents: [...life(c.record ?? 'open'), ...(c.consents ?? []).map(consentOf)] };
+    const facts: Facts = { patient: 'p', epoch: 1, treating: ['Practitioner/mt'], majority: undefined, held: c.held === true, representatives: [{ ref: 'RelatedPerson/r', from: 0, until: NOW + DAY }, { ref: 'RelatedPerson/former', from: 0, until: NOW - DAY }], consents: [...life(c.record ?? 'open'), ...(c.consents ?? []).map(consentOf)] };
     const { type = '34112-3', ...over } = DOCUMENTS[c.document ?? 'plain'];
     const codes = [{ system: 'http://loinc.org', code: type }];
     const resource = { resourceType: 'DocumentReference', id: 'd', type: { coding: codes }, category: [{ coding: [{ system: A03, code: '10' }] }] };

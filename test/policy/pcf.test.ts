@@ -34,7 +34,7 @@ if (!here) process.stdout.write(`skipped: ${FOLDER} is not there\n`);
 (here ? it : it.skip).each(cases as unknown as { consent: string; reads: Record<string, string[]> }[])('$consent', ({ consent, reads }) => {
   const resource = JSON.parse(readFileSync(`${FOLDER}/Consent-${consent}.json`, 'utf8'));
   const opening = { id: 'open', resource: { meta: { profile: [consentProfile('opening')] }, status: 'active', scope: resource.scope, dateTime: '2020-01-01' }, received: 0, selfRecorded: false, roles: {} };
-  const facts: Facts = { patient: 'p', epoch: 1, treating: [], majority: undefined, representatives: [], consents: [opening, { id: 'c', resource, received: NOW, selfRecorded: false, roles: {} }].map(compileConsent) };
+  const facts: Facts = { patient: 'p', epoch: 1, treating: [], majority: undefined, held: false, representatives: [], consents: [opening, { id: 'c', resource, received: NOW, selfRecorded: false, roles: {} }].map(compileConsent) };
   const now = consent.includes('expired') ? Date.parse('2023-07-15T00:00:00Z') : NOW;
   const found = Object.fromEntries(Object.keys(reads).map((who) => [who, ['normal', 'restricted', 'psy', 'old', 'authored'].filter((d) => decide(callerOf(who), document(d), facts, book, now).permit)]));
   expect(found).toEqual(reads);

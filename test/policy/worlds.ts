@@ -46,9 +46,9 @@ const lifecycle = fc.constantFrom('opening', 'opening', 'opening', 'opening', 'o
 const roles = { 'PractitionerRole/ax': { practitioner: 'Practitioner/a', organization: 'Organization/x' } };
 
 export const factsArb: fc.Arbitrary<Facts> = fc.record({
-  life: lifecycle, consents: fc.tuple(consentArb('c1'), consentArb('c2'), consentArb('c3'), consentArb('c4')), n: fc.integer({ min: 1, max: 4 }), treating: fc.constantFrom<string[]>([], ['Practitioner/mt'], ['Practitioner/a']),
-}).map(({ life, consents, n, treating }) => ({
-  patient: 'p', epoch: 1, treating, majority: undefined, representatives: [{ ref: 'RelatedPerson/r', from: 0, until: NOW + DAY }, { ref: 'RelatedPerson/old', from: 0, until: NOW - DAY }],
+  life: lifecycle, consents: fc.tuple(consentArb('c1'), consentArb('c2'), consentArb('c3'), consentArb('c4')), n: fc.integer({ min: 1, max: 4 }), treating: fc.constantFrom<string[]>([], ['Practitioner/mt'], ['Practitioner/a']), held: fc.constantFrom(false, false, false, false, false, false, false, false, false, true),
+}).map(({ life, consents, n, treating, held }) => ({
+  patient: 'p', epoch: 1, treating, majority: undefined, held, representatives: [{ ref: 'RelatedPerson/r', from: 0, until: NOW + DAY }, { ref: 'RelatedPerson/old', from: 0, until: NOW - DAY }],
   consents: [...life, ...consents.slice(0, n)].map((c) => compileConsent({ ...c, roles })),
 }));
 

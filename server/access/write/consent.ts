@@ -49,7 +49,7 @@ function scalarsOf(resource: Resource, patient: string, now: number): { patient:
   return { patient, date: interval(resource.dateTime)?.lo ?? now, bound: documentsNamed(resource).length ? 'd' : null };
 }
 
-const emptyFacts = (patient: string): Facts => ({ patient, epoch: 0, consents: [], treating: [], representatives: [], majority: undefined });
+const emptyFacts = (patient: string): Facts => ({ patient, epoch: 0, consents: [], treating: [], representatives: [], majority: undefined, held: false });
 
 /** The patient's own word, as against one recorded by those whom it serves. */
 const ownWord = (records: Records, facts: Facts): boolean => {

@@ -4,10 +4,10 @@ import { type ClientSession, type Collection, type Db, type Document, type Mongo
 import type { AuditRow, Commit, Erase, Put, Reindex, Row, Search, Stamp } from '../port.ts';
 import { Conflict, Unavailable } from '../port.ts';
 
-export type Names = { resource: Collection<any>; version: Collection<any>; unique: Collection<any>; epoch: Collection<any>; audit: Collection<any>; notice: Collection<any>; journal: Collection<any> };
+export type Names = { resource: Collection<any>; version: Collection<any>; unique: Collection<any>; epoch: Collection<any>; audit: Collection<any>; notice: Collection<any>; seal: Collection<any>; journal: Collection<any> };
 
 export const collections = (db: Db): Names => ({
-  resource: db.collection('resource'), version: db.collection('version'), unique: db.collection('unique'), epoch: db.collection('epoch'), audit: db.collection('audit'), notice: db.collection('notice'), journal: db.collection('journal'),
+  resource: db.collection('resource'), version: db.collection('version'), unique: db.collection('unique'), epoch: db.collection('epoch'), audit: db.collection('audit'), notice: db.collection('notice'), seal: db.collection('seal'), journal: db.collection('journal'),
 });
 
 export type Committing = { client: MongoClient; names: Names; process: string; transactions: boolean; find: (s: Search) => Promise<unknown[]>; nextSeq: () => number; failPoint?: (step: string) => void };

@@ -28,6 +28,7 @@ async function prepareIndexes(n: Names): Promise<void> {
   await n.audit.createIndex({ process: 1, seq: 1 });
   await n.audit.createIndex({ 's.date': -1 });
   await n.notice.createIndex({ at: 1 });
+  await n.seal.createIndex({ process: 1, number: -1 });
 }
 
 const FIELD: Record<string, string> = { date: 's.date', updated: 'updated', id: 'id' };
@@ -81,21 +82,26 @@ class Sequence {
   }
 }
 
-function trailOf(n: Names, db: { seal: any }, own: { process: string; sequence: Sequence }): TrailStore {
+function trailOf(n: Names, own: { process: string; sequence: Sequence }): TrailStore {
   const slice = (d: Document): AuditSlice => ({ seq: d.seq, id: d.id, text: d.text });
+  const last = async (process: string): Promise<Document | undefined> => (await n.seal.find({ process }).sort({ number: -1 }).limit(1).toArray())[0];
   return {
-    unsealed: async (process, limit) => (await n.audit.find({ process, sealed: false, ...(process === own.process ? { seq: { $lt: own.sequence.ceiling } } : {}) }).sort({ seq: 1 }).limit(limit).toArray()).map(slice),
-    processes: async () => [...new Set([...((await db.seal.distinct('process')) as string[]), ...((await n.audit.distinct('process', { sealed: false })) as string[])])],
+    async unsealed(process, limit) {
+      // What the last seal covers is sealed, though a crash kept its marks from being made.
+      const seq = { $gt: (await last(process))?.upTo ?? 0, ...(process === own.process ? { $lt: own.sequence.ceiling } : {}) };
+      return (await n.audit.find({ process, sealed: false, seq }).sort({ seq: 1 }).limit(limit).toArray()).map(slice);
+    },
+    processes: async () => [...new Set([...((await n.seal.distinct('process')) as string[]), ...((await n.audit.distinct('process', { sealed: false })) as string[])])],
     async lastSeal(process) {
-      const d = (await db.seal.find({ process }).sort({ number: -1 }).limit(1).toArray())[0];
+      const d = await last(process);
       return d && { process, number: d.number, text: d.text };
     },
     async seal(seal: Seal, upTo) {
-      await db.seal.insertOne({ _id: `${seal.process} ${seal.number}`, ...seal });
+      await n.seal.insertOne({ _id: `${seal.process} ${seal.number}`, ...seal, upTo });
       await n.audit.updateMany({ process: seal.process, sealed: false, seq: { $lte: upTo } }, { $set: { sealed: true } });
     },
     async *seals(process) {
-      for await (const d of db.seal.find({ process }).sort({ number: 1 })) yield { process, number: d.number, text: d.text };
+      for await (const d of n.seal.find({ process }).sort({ number: 1 })) yield { process, number: d.number, text: d.text };
     },
     events: async (process, from, limit) => (await n.audit.find({ process, seq: { $gt: from } }).sort({ seq: 1 }).limit(limit).toArray()).map(slice),
     drop: async (process, upTo) => (await n.audit.deleteMany({ process, sealed: true, seq: { $lte: upTo } })).deletedCount,
@@ -213,7 +219,7 @@ export async function mongoStore(url: string, process: string, options: { accept
     noticeDone: (id) => guard(async () => void (await names.notice.deleteOne({ _id: id }))),
     meta: (key) => guard(async () => (await meta.findOne({ _id: key }))?.value as string | undefined),
     setMeta: (key, value) => guard(async () => void (await meta.updateOne({ _id: key }, { $set: { value } }, { upsert: true }))),
-    trail: trailOf(names, { seal: db.collection<any>('seal') }, { process, sequence }),
+    trail: trailOf(names, { process, sequence }),
     content: gridContent(db),
     async close() {
       clearInterval(timer);
