@@ -41,6 +41,9 @@ it('loses and doubles nothing', async () => {
   expect(found).toEqual(expected);
   expect(found.filter((x) => x.startsWith('DocumentReference ')).length).toBe(documents);
   for (const [store, dataDir] of [[a, whole], [b, killed]] as const) expect((await verifyTrail(store, anchorFile(dataDir, undefined))).finding).toBeUndefined();
+  // No record is held once all is there.
+  for (const store of [a, b]) expect(await store.count('Hold', { kind: 'all' })).toBe(0);
+  expect(await a.ids('Hold', { kind: 'all' }, true)).not.toEqual([]);
   // Every document has an event that tells its creation.
   for (const store of [a, b]) expect(await store.count('AuditEvent', { kind: 'contains', key: 'AE.entity>', text: 'DocumentReference/' })).toBe(documents);
   await a.close();

@@ -6,7 +6,8 @@ import { gzipSync } from 'node:zlib';
 import { writeNdjson } from '../seed/ndjson.ts';
 import { factsOf } from '../server/access/facts.ts';
 import { letGoOfAll, runImport } from '../server/import/run.ts';
-import { LAST_CONSENTS, rankOf } from '../server/import/order.ts';
+import { RANKS, rankOf } from '../server/import/order.ts';
+import { A07 } from '../server/policy/vocabulary.ts';
 import { filesOf } from '../server/import/source.ts';
 import { laneHere } from '../server/import/writer.ts';
 import type { Json } from '../server/fhir/types.ts';
@@ -166,29 +167,31 @@ it('holds closed, until all is there, the records whose Consents can only follow
   const folder = temporaryFolder();
   const actor = (reference: string): Json => ({ role: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: 'IRCP' }] }, reference: { reference } });
   const text = { content: [{ attachment: { contentType: 'text/plain', data: 'eA==' } }] };
-  const people = ['closed', 'masked', 'blocking', 'plain'];
-  ndjson(folder, 'Patient', people.map((id) => ({ resourceType: 'Patient', id })));
+  const people = ['closed', 'masked', 'blocking', 'replacing', 'plain'];
+  const system = 'http://example.org/folder';
+  const mask = { securityLabel: [{ coding: [{ system: A07, code: 'MASQUE_PS' }] }] };
+  ndjson(folder, 'Patient', people.map((id) => ({ resourceType: 'Patient', id, identifier: [{ system, value: id }] })));
   ndjson(folder, 'Consent', [
     ...people.flatMap((p) => [{ ...consent('opening', p, at), id: `o-${p}` }, { ...consent('authorisation', p, { ...at, actors: ['Practitioner/dr-martin'] }), id: `gp-${p}` }]),
     { ...consent('closing', 'closed', at), id: 'closing' }, { ...consent('block', 'blocking', { ...at, actors: ['Organization/chu-demo'] }), id: 'block' },
     { ...consent('authorisation', 'masked', at), id: 'mask', provision: { type: 'deny', data: [{ meaning: 'instance', reference: { reference: 'DocumentReference/masked' } }], actor: [actor('Practitioner/dr-martin')] } },
   ]);
-  ndjson(folder, 'DocumentReference', people.map((p) => document(p, p, text)));
+  ndjson(folder, 'DocumentReference', [...people.map((p) => document(p, p, text)), document('replacement', 'replacing', { ...text, ...mask, ...replaces('replacing'), subject: { reference: `Patient?identifier=${system}|replacing` } })]);
   const s = await testServer();
   const doctor = await s.as(callers.professional('dr-martin'));
   const shown = async (): Promise<unknown[]> => Promise.all(people.map(async (p) => (await doctor.get(`DocumentReference?patient=${p}`)).body.total));
   const { store } = s.running.deps;
   const real = store.commit;
-  // Killed once the documents are there; the last Consents are not.
+  // Killed once most documents are there; what comes late is not.
   store.commit = async (c) => {
-    if (c.ops.some((o) => o.kind === 'put' && rankOf(JSON.parse(o.row.text || '{}')) === LAST_CONSENTS)) throw new Error('killed');
+    if (c.ops.some((o) => o.kind === 'put' && RANKS[rankOf(JSON.parse(o.row.text || '{}'))].late)) throw new Error('killed');
     return real(c);
   };
   await expect(importInto(s, filesOf([folder]))).rejects.toThrow();
   store.commit = real;
-  expect(await store.count('DocumentReference', { kind: 'all' })).toBe(4);
-  expect(await shown()).toEqual([0, 0, 0, 1]);
-  for (const p of ['masked', 'blocking']) {
+  expect(await store.count('DocumentReference', { kind: 'all' })).toBe(5);
+  expect(await shown()).toEqual([0, 0, 0, 0, 1]);
+  for (const p of ['masked', 'blocking', 'replacing']) {
     const patient = await s.as(callers.patient(p));
     expect((await patient.get(`DocumentReference?patient=${p}`)).body).toMatchObject({ total: 0, entry: [{ search: { mode: 'outcome' }, resource: { issue: [{ details: { coding: [{ code: 'record-closed' }] } }] } }] });
     expect((await patient.get(`Patient/${p}/$dmp-status`)).body.parameter).toContainEqual({ name: 'open', valueBoolean: false });
@@ -196,10 +199,10 @@ it('holds closed, until all is there, the records whose Consents can only follow
   // One that brings the same records meanwhile does not open them; it tells that they stay held.
   const other = join(temporaryFolder(), 'other.ndjson');
   writeFileSync(other, `${JSON.stringify({ ...consent('closing', 'closed', at), id: 'again' })}\n`);
-  expect(await importInto(s, [other])).toMatchObject({ taken: 1, closed: 3 });
-  expect(await shown()).toEqual([0, 0, 0, 1]);
+  expect(await importInto(s, [other])).toMatchObject({ taken: 1, closed: 4 });
+  expect(await shown()).toEqual([0, 0, 0, 0, 1]);
   expect(await importInto(s, filesOf([folder]))).toMatchObject({ refused: 0, closed: 0 });
-  expect(await shown()).toEqual([0, 0, 1, 1]);
+  expect(await shown()).toEqual([0, 0, 1, 0, 1]);
   const hospital = await s.as(callers.system('chu-demo'));
   expect((await hospital.get('DocumentReference?patient=blocking')).body.total).toBe(0);
   expect((await (await s.as(callers.patient('masked'))).get('DocumentReference?patient=masked')).body.total).toBe(1);
@@ -207,7 +210,10 @@ it('holds closed, until all is there, the records whose Consents can only follow
 });
 
 it('opens as they stand the records of an import that will not be run again', async () => {
+  const folder = temporaryFolder();
+  ndjson(folder, 'Patient', [{ resourceType: 'Patient', id: 'demo' }]);
   const s = await testServer();
+  await importInto(s, filesOf([folder]));
   const { deps, services } = s.running;
   const lane = laneHere(deps, services);
   await lane.perform({ act: 'hold', digest: 'gone', secret: '', items: [{ file: 'f', nth: 0, line: 1, resource: { resourceType: 'Consent', patient: { reference: 'Patient/demo' } } }] });

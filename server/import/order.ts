@@ -2,6 +2,7 @@
 import { eachReference } from '../fhir/reference.ts';
 import type { Json } from '../fhir/types.ts';
 import { type ConsentKind, kindOf } from '../policy/consent.ts';
+import { labelsOf } from '../policy/vocabulary.ts';
 
 export type Rank = {
   types: string[];
@@ -9,9 +10,11 @@ export type Rank = {
   following?: boolean;
   /** They may name each other: read again while a reading brings something new. */
   again?: true;
+  /** What comes here may close a record, or hide a document in it, that came before: the record is held from before its first document (`holds`). */
+  late?: true;
 };
 
-/** Consents stand before the documents that they gate; those that name single documents, or end deposits, can only follow: the records that they are about are held from before the first Consent. */
+/** Consents stand before the documents that they gate; those that name single documents, or end deposits, can only follow. */
 export const RANKS: Rank[] = [
   { types: [] },
   { types: ['Organization'] },
@@ -21,15 +24,14 @@ export const RANKS: Rank[] = [
   { types: ['RelatedPerson'] },
   { types: ['Consent'], following: false },
   { types: ['DocumentReference'], following: false },
-  { types: ['DocumentReference'], following: true, again: true },
+  { types: ['DocumentReference'], following: true, again: true, late: true },
   { types: ['List'], again: true },
-  { types: ['Consent'], following: true },
+  { types: ['Consent'], following: true, late: true },
 ];
 
 /** The rank of what cannot be imported. */
 export const FAULTY = 0;
 export const FIRST_CONSENTS = RANKS.findIndex((r) => r.types.includes('Consent'));
-export const LAST_CONSENTS = RANKS.findLastIndex((r) => r.types.includes('Consent'));
 
 /** Kinds of Consents after which documents that came before them could not be deposited. */
 const ENDS_DEPOSITS = new Set<ConsentKind | undefined>(['closing', 'opposition', 'block']);
@@ -53,4 +55,11 @@ export function rankOf(resource: Json | undefined): number {
   if (!resource || own.length < 2) return own[0] ?? FAULTY;
   const following = follows(resource);
   return own.find((i) => RANKS[i].following === following) ?? FAULTY;
+}
+
+/** Whether what came before it shows more than it will once this stands: every late Consent, and a document whose labels cover those that it replaces (R6). */
+export function holds(resource: Json): boolean {
+  if (resource.resourceType === 'Consent') return true;
+  const l = labelsOf(resource);
+  return l.maskPs || l.hiddenFromPatient || l.invRep || l.conf > 0;
 }

@@ -1,7 +1,7 @@
 // Moving a region in: a survey of the source, then rank after rank, in chunks, over several lanes, resumably.
 import { join } from 'node:path';
 import { Journal } from './journal.ts';
-import { FAULTY, FIRST_CONSENTS, LAST_CONSENTS, RANKS } from './order.ts';
+import { FAULTY, FIRST_CONSENTS, RANKS } from './order.ts';
 import { type Item, itemsOf, ranksOf, resourceOf, type Source, survey, whole } from './source.ts';
 import { type Chunk, type Lane, type Outcome, refusal, type Refusal } from './writer.ts';
 
@@ -94,7 +94,7 @@ class Import {
   }
 
   private hand(items: Item[], done: (o: Outcome) => void, act: Chunk['act'] = 'write'): Promise<void> {
-    return this.lanes.perform({ act, digest: this.source.digest, secret: this.journal.secret, items: items.map((i) => whole(this.source, i)) }, done);
+    return this.lanes.perform({ act, digest: this.source.digest, secret: this.journal.secret, items: act === 'write' ? items.map((i) => whole(this.source, i)) : items }, done);
   }
 
   private count(o: Outcome): void {
@@ -111,9 +111,9 @@ class Import {
     this.counts.refused += this.source.unnamed.length;
   }
 
-  /** Closes the records that the last Consents are about. */
-  async hold(): Promise<void> {
-    for await (const items of this.chunks(LAST_CONSENTS)) await this.hand(items, () => undefined, 'hold');
+  /** Closes, to all but imports, the records in which something comes late. */
+  async hold(ranks: number[]): Promise<void> {
+    for (const rank of ranks) for await (const items of this.chunks(rank)) await this.hand(items, () => undefined, 'hold');
     await this.lanes.idle();
   }
 
@@ -183,14 +183,10 @@ export async function runImport(o: ImportOptions): Promise<Report> {
   try {
     run.faulty();
     const ranks = ranksOf(source);
-    let held = journal.hasEnded || !ranks.includes(LAST_CONSENTS);
-    for (const rank of ranks) {
-      if (!held && rank >= FIRST_CONSENTS) {
-        await run.hold();
-        held = true;
-      }
-      await (RANKS[rank].again ? run.whole(rank) : run.once(rank));
-    }
+    const write = async (rank: number): Promise<void> => (RANKS[rank].again ? run.whole(rank) : run.once(rank));
+    for (const rank of ranks.filter((r) => r < FIRST_CONSENTS)) await write(rank);
+    if (!journal.hasEnded) await run.hold(ranks.filter((r) => RANKS[r].late));
+    for (const rank of ranks.filter((r) => r >= FIRST_CONSENTS)) await write(rank);
     await run.letGo();
   } finally {
     await lanes.end();

@@ -3,17 +3,21 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Deps } from '../access/deps.ts';
 import { hold, letGo } from '../access/holds.ts';
+import { patientOfSubject } from '../access/write/subject.ts';
+import { conditionalReferences } from '../bundle/references.ts';
 import type { FhirError } from '../fhir/errors.ts';
 import { eachReference, relativeReference } from '../fhir/reference.ts';
 import { asArray, isGated, type Json } from '../fhir/types.ts';
 import type { Services } from '../interaction/context.ts';
 import { dispatch } from '../interaction/dispatch.ts';
 import { failure } from '../interaction/failure.ts';
+import { resolveConditional } from '../interaction/transaction.ts';
 import type { Caller } from '../policy/caller.ts';
 import { codings } from '../policy/vocabulary.ts';
+import { holds } from './order.ts';
 import { type Item, resourceOf } from './source.ts';
 
-/** `write` its items; `hold` the records that its Consents are about, closed to all others; `let go` of what this import holds, `let go of all` that any does. */
+/** `write` its items; `hold` the records in which they come late; `let go` of what this import holds, `let go of all` that any does. */
 export type Chunk = { act: 'write' | 'hold' | 'let go' | 'let go of all'; /** The import's name, and its own: new ids are made with it from those of the source. */ digest: string; secret: string; items: Item[] };
 /** `missing`: it names a resource that is not here. */
 export type Refusal = { file: string; line: number; type?: string; id?: string; why: string; missing: boolean };
@@ -59,15 +63,24 @@ class Writer {
   async perform(chunk: Chunk): Promise<Outcome> {
     const outcome: Outcome = { taken: 0, held: 0, refused: [], closed: 0 };
     if (chunk.act === 'write') await this.write(chunk, outcome);
-    else if (chunk.act === 'hold') await this.outlast(() => hold(this.deps, chunk.items.flatMap((i) => this.recordOf(i)), chunk.digest));
+    else if (chunk.act === 'hold') await this.outlast(async () => hold(this.deps, (await Promise.all(chunk.items.map((i) => this.recordsOf(i)))).flat(), chunk.digest));
     else outcome.closed = await this.outlast(() => letGo(this.deps, chunk.act === 'let go' ? chunk.digest : undefined));
     return outcome;
   }
 
-  /** The patient of a Consent; one that does not name a Patient by its id is refused later. */
-  private recordOf(item: Item): string[] {
-    const ref = relativeReference(resourceOf(item)?.patient?.reference, this.deps.base);
-    return ref?.startsWith('Patient/') ? [ref.slice('Patient/'.length)] : [];
+  /** The patient whose record is held for an item: by id, identifier or condition, as where it is written; none where it will be refused. */
+  private async recordsOf(item: Item): Promise<string[]> {
+    const resource = resourceOf(item);
+    if (!resource || !holds(resource)) return [];
+    const records = this.services.records({ caller: registry, requestId: randomUUID(), now: this.deps.world.now() });
+    const holder: Json = { ...(resource.patient ?? resource.subject) };
+    try {
+      for (const text of conditionalReferences(holder)) holder.reference = await resolveConditional(records, text);
+      return [await patientOfSubject(records, 'subject', holder)];
+    } catch (e) {
+      if (failure(e).status < 500) return [];
+      throw e;
+    }
   }
 
   /** By type and caller, each group as a transaction; what is committed at once shares one sync. */

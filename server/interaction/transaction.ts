@@ -1,5 +1,6 @@
 // https://hl7.org/fhir/R4/http.html#transaction. Every decision on the state before, one commit, answers in the order asked (W7).
 import type { View } from '../access/records.ts';
+import type { Records } from '../access/records.ts';
 import { conditionalMatches } from '../access/search.ts';
 import type { Change } from '../access/write/change.ts';
 import { type Performed, perform } from '../access/write/perform.ts';
@@ -102,15 +103,13 @@ function namesOf(planned: Planned[]): Map<string, string> {
   return names;
 }
 
-/** Conditional references, each resolved to exactly one visible resource (never into the Bundle itself: no cycle can form). */
-async function resolveConditional(ctx: Context, resources: Resource[], names: Map<string, string>): Promise<void> {
-  for (const text of conditionalReferences(resources)) {
-    const [type, search] = text.split(/\?(.*)/s);
-    const query = parseQuery(type, [...new URLSearchParams(search)], true);
-    const { matches } = await conditionalMatches(ctx.records, query);
-    if (matches.length !== 1) throw errors.preconditionFailed(`The conditional reference \`${text.slice(0, 100)}\` matches ${matches.length ? 'more than one' : 'no'} resource.`);
-    names.set(text, `${matches[0].type}/${matches[0].id}`);
-  }
+/** The one visible resource that a conditional reference names, as `Type/id`; throws 412 where that is not one. */
+export async function resolveConditional(records: Records, text: string): Promise<string> {
+  const [type, search] = text.split(/\?(.*)/s);
+  const query = parseQuery(type, [...new URLSearchParams(search)], true);
+  const { matches } = await conditionalMatches(records, query);
+  if (matches.length !== 1) throw errors.preconditionFailed(`The conditional reference \`${text.slice(0, 100)}\` matches ${matches.length ? 'more than one' : 'no'} resource.`);
+  return `${matches[0].type}/${matches[0].id}`;
 }
 
 async function place<T>(index: number, work: () => Promise<T>): Promise<T> {
@@ -131,7 +130,8 @@ async function plan(ctx: Context, entries: Entry[], ids: string[], contents: Map
   }));
   const names = namesOf(planned);
   const resources = planned.flatMap((p) => (p.change && p.change.kind !== 'delete' ? [p.change.resource] : []));
-  await resolveConditional(ctx, resources, names);
+  // Never into the Bundle itself: no cycle can form.
+  for (const text of conditionalReferences(resources)) names.set(text, await resolveConditional(ctx.records, text));
   for (const p of planned) {
     if (!p.change || p.change.kind === 'delete') continue;
     const copy = cloned(p.change.resource);
