@@ -8,7 +8,7 @@ import { random } from './random.ts';
 
 const ORDER = ['Organization', 'Practitioner', 'PractitionerRole', 'Patient', 'RelatedPerson', 'Consent', 'DocumentReference'];
 
-/** Writes records of so many patients; answers how many documents they hold. Closings are left out: documents follow. */
+/** Writes records of so many patients; answers how many documents they hold. */
 export async function writeNdjson(file: string, o: { patients: number; seed: number; documents?: number; now: number }): Promise<number> {
   const out = createWriteStream(file);
   const line = async (r: Json): Promise<void> => {
@@ -20,7 +20,7 @@ export async function writeNdjson(file: string, o: { patients: number; seed: num
     for (let n = 0; n < o.patients; n++) {
       for (const s of record(o.seed, n, o.now, { documents: o.documents }).steps) {
         for (const { resource } of s.bundle.entry as { resource: Json }[]) {
-          if (resource.resourceType !== type || String(resource.meta?.profile?.[0] ?? '').endsWith('-closing')) continue;
+          if (resource.resourceType !== type) continue;
           if (type === 'DocumentReference') documents++;
           await line(resource);
         }

@@ -13,6 +13,8 @@ import { laneHere } from '../server/import/writer.ts';
 import type { Json } from '../server/fhir/types.ts';
 import * as callers from '../seed/callers.ts';
 import { consent } from '../seed/consents.ts';
+import { random } from '../seed/random.ts';
+import type { ConsentKind } from '../server/policy/consent.ts';
 import { Unavailable } from '../server/store/port.ts';
 import { contentsOf } from './support/contents.ts';
 import { temporaryFolder, type TestServer, testServer } from './support/server.ts';
@@ -220,5 +222,57 @@ it('opens as they stand the records of an import that will not be run again', as
   expect((await factsOf(deps, 'demo')).held).toBe(true);
   await letGoOfAll(lane);
   expect((await factsOf(deps, 'demo')).held).toBe(false);
+  await s.stop();
+});
+
+it('shows nothing on the way that it would not show at its end', async () => {
+  const folder = temporaryFolder();
+  const r = random(7);
+  const people = Array.from({ length: 14 }, (_, i) => `p${i}`);
+  const label = (code: string): Json => ({ securityLabel: [{ coding: [{ system: A07, code }] }] });
+  const documents: Json[] = [];
+  const consents: Json[] = [];
+  for (const p of people) {
+    const add = (kind: ConsentKind, over: Json = {}, actors?: string[]): void => void consents.push({ ...consent(kind, p, { ...at, actors }), id: `c${consents.length}`, ...over });
+    add('opening');
+    add('authorisation', {}, ['Practitioner/dr-leroy', 'Organization/cabinet-demo']);
+    const own: string[] = [];
+    for (let i = r.whole(1, 4); i > 0; i--) {
+      const id = `d${documents.length}`;
+      const old = own.length && r.chance(0.5) ? own[own.length - 1] : undefined;
+      const labels = r.pick([{}, {}, label('MASQUE_PS'), ...(old ? [] : [label('INVISIBLE_PATIENT')])]);
+      documents.push(document(id, p, { masterIdentifier: { system: 'urn:ietf:rfc:3986', value: id }, content: [{ attachment: { contentType: 'text/plain', data: 'eA==', title: id } }], ...labels, ...(old ? replaces(old) : {}) }));
+      own.push(id);
+    }
+    if (r.chance(0.3)) add('closing');
+    if (r.chance(0.3)) add('block', {}, [r.pick(['Organization/chu-demo', 'Practitioner/dr-leroy'])]);
+    // A patient names no document that they have not seen yet.
+    if (r.chance(0.6) && !JSON.stringify(documents.filter((d) => own.includes(d.id))).includes('INVISIBLE_PATIENT')) add('authorisation', { provision: { type: 'deny', data: [{ meaning: 'instance', reference: { reference: `DocumentReference/${r.pick(own)}` } }] } });
+  }
+  ndjson(folder, 'Consent', consents);
+  ndjson(folder, 'DocumentReference', documents);
+  ndjson(folder, 'Patient', people.map((id) => ({ resourceType: 'Patient', id, ...(id === 'p0' ? { generalPractitioner: [{ reference: 'Practitioner/dr-martin' }] } : {}) })));
+  const s = await testServer();
+  const who = await Promise.all(['dr-leroy', 'dr-martin', 'dentiste-petit'].map((id) => s.as(callers.professional(id))));
+  who.push(await s.as(callers.system('chu-demo')));
+  const shown = async (): Promise<string[]> => {
+    const pairs = people.flatMap((p) => [...who.map((c) => ({ p, c }))]);
+    const own = await Promise.all(people.map(async (p) => ({ p, c: await s.as(callers.patient(p)) })));
+    const found = await Promise.all([...pairs, ...own].map(async ({ p, c }) => ((await c.get(`DocumentReference?patient=${p}&_count=50`)).body.entry ?? []).filter((e: Json) => e.search.mode === 'match').map((e: Json) => `${c.caller.ref} ${e.resource.content[0].attachment.title}`)));
+    return found.flat();
+  };
+  const { store } = s.running.deps;
+  const real = store.commit;
+  const onTheWay = new Set<string>();
+  store.commit = async (c) => {
+    await real(c);
+    if (c.ops.some((o) => o.kind === 'put' && ['DocumentReference', 'Consent'].includes(o.row.type))) for (const x of await shown()) onTheWay.add(x);
+  };
+  const report = await importInto(s, filesOf([folder]));
+  store.commit = real;
+  expect(report).toMatchObject({ refused: 0, closed: 0 });
+  const end = new Set(await shown());
+  expect([...onTheWay].filter((x) => !end.has(x))).toEqual([]);
+  expect(onTheWay.size).toBeGreaterThan(20);
   await s.stop();
 });
