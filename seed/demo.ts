@@ -7,6 +7,7 @@ import { dispatch } from '../server/interaction/dispatch.ts';
 import type { Services } from '../server/interaction/context.ts';
 import type { Resource } from '../server/fhir/types.ts';
 import type { Caller } from '../server/policy/caller.ts';
+import { Conflict } from '../server/store/port.ts';
 import * as callers from './callers.ts';
 import { consent } from './consents.ts';
 import { directoryResources, ORGS, sectorOf } from './directory.ts';
@@ -46,6 +47,13 @@ function seedClients(dataDir: string): void {
 export async function seedDemo(config: Config, deps: Deps, services: Services): Promise<void> {
   seedClients(config.dataDir);
   if (await deps.store.read('Organization', 'chu-demo')) return;
+  try {
+    // Of several first starts at the same instant, one loads it.
+    await deps.store.commit({ ops: [], claim: [{ key: 'demo', owner: deps.world.newId() }], audit: [] });
+  } catch (e) {
+    if (e instanceof Conflict) return;
+    throw e;
+  }
   const now = deps.world.now();
   await seedDirectory(services, SEED);
   for (let n = 0; n < PATIENTS; n++) for (const s of record(SEED, n, now, { id: `demo-${n}`, documents: n === 0 ? 14 : undefined, demo: true }).steps) await runStep(services, s);

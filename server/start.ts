@@ -28,7 +28,7 @@ import { addMonths } from './fhir/dates.ts';
 import { startSealing } from './audit/seal.ts';
 import { startReindexing } from './access/reindex.ts';
 import { startSweeping } from './access/sweep.ts';
-import type { Store } from './store/port.ts';
+import { Conflict, type Store } from './store/port.ts';
 import { sqliteStore } from './store/sqlite/store.ts';
 import { terminologyMistakes, terminologyOf } from './terminology/terms.ts';
 import { validatorOf } from './validation/validate.ts';
@@ -50,9 +50,13 @@ export async function openStore(config: Config, processName: string, bulk = fals
 
 async function cursorKey(store: Store): Promise<Buffer> {
   let key = await store.meta('cursor-key');
-  if (!key) {
-    await store.setMeta('cursor-key', newCursorKey());
-    key = (await store.meta('cursor-key')) as string;
+  if (key === undefined) {
+    // Of two first starts at the same instant, one's key stands.
+    await store.commit({ ops: [], claim: [{ key: 'cursor-key', owner: newCursorKey() }], audit: [] }).catch((e) => {
+      if (!(e instanceof Conflict)) throw e;
+    });
+    key = (await store.owner('cursor-key')) as string;
+    await store.setMeta('cursor-key', key);
   }
   return Buffer.from(key, 'base64');
 }

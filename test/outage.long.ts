@@ -62,6 +62,30 @@ it('a port in use ends the start with a sentence', async () => {
 }, 60_000);
 
 const url = process.env.TEST_MONGODB_URL;
+
+it.each<[string, Record<string, string>]>([['SQLite', {}], ...(url ? [['MongoDB', { MONGODB_URL: `${url.replace(/\/[^/]*$/, '')}/f${randomUUID().slice(0, 8)}`, MONGODB_STANDALONE: 'accept' }] as [string, Record<string, string>]] : [])])('three first starts at the same instant on an empty folder: one set of keys, one demonstration, cursors good on each; %s', async (_store, env) => {
+  const dataDir = temporaryFolder();
+  const servers = await Promise.all(Array.from({ length: 3 }, () => launch(dataDir, { ...env, BASE_URL: 'http://dmp.example/fhir' })));
+  running.push(...servers);
+  // The block comes last.
+  const loaded = async (): Promise<boolean> => (await (await servers[0].send(callers.patient('demo-0'), 'GET', 'Consent?patient=demo-0')).text()).includes('dentiste-petit');
+  for (let i = 0; i < 300 && !(await loaded()); i++) await new Promise((r) => setTimeout(r, 100));
+  const seen: string[] = [];
+  let path: string | undefined = 'DocumentReference?patient=demo-0&_count=3';
+  // Each page from the next server.
+  for (let n = 0; path; n++) {
+    const r: Response = await servers[n % 3].send(callers.patient('demo-0'), 'GET', path);
+    expect(r.status).toBe(200);
+    const page = (await r.json()) as { entry?: { resource: { id: string } }[]; link: { relation: string; url: string }[] };
+    seen.push(...(page.entry ?? []).map((e) => e.resource.id));
+    path = page.link.find((l) => l.relation === 'next')?.url.replace('http://dmp.example/fhir/', '');
+  }
+  expect(new Set(seen).size).toBe(seen.length);
+  expect(seen.length).toBeGreaterThanOrEqual(12);
+  for (const s of servers) expect(await s.stop()).toBe(0);
+  rmSync(dataDir, { recursive: true, force: true });
+}, 60_000);
+
 if (!url) process.stdout.write('skipped: outage and kill on MongoDB (TEST_MONGODB_URL names no server; npm run test:mongo finds one)\n');
 
 (url ? describe : describe.skip)('MongoDB', () => {

@@ -1,9 +1,10 @@
 // Tamper evidence: each process seals its events in numbered, hash-chained, signed batches, anchored outside the store (issue: the trail).
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CompactSign, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import type { Logger } from 'pino';
+import { writeOnce } from '../files.ts';
 import type { Store } from '../store/port.ts';
 
 const EVERY = 1_000;
@@ -24,10 +25,9 @@ export const anchorFile = (dataDir: string, anchor: string | undefined): string 
 export async function sealingKey(dataDir: string): Promise<JWK> {
   const file = join(dataDir, 'audit.jwk.json');
   if (!existsSync(file)) {
-    mkdirSync(dataDir, { recursive: true });
     const { privateKey } = await generateKeyPair('ES256', { extractable: true });
     const jwk = await exportJWK(privateKey);
-    writeFileSync(file, JSON.stringify({ ...jwk, kid: hash(JSON.stringify([jwk.x, jwk.y])).slice(0, 16), alg: 'ES256' }), { mode: 0o600, flag: 'wx' });
+    writeOnce(file, JSON.stringify({ ...jwk, kid: hash(JSON.stringify([jwk.x, jwk.y])).slice(0, 16), alg: 'ES256' }));
   }
   return JSON.parse(readFileSync(file, 'utf8'));
 }

@@ -1,8 +1,9 @@
 // The development issuer: keys in DATA_DIR, JWKS, SMART Backend Services token endpoint. Never in production.
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLocalJWKSet, decodeJwt, exportJWK, generateKeyPair, importJWK, type JSONWebKeySet, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Json } from '../fhir/types.ts';
+import { writeOnce } from '../files.ts';
 import { scopeWithin } from '../policy/scopes.ts';
 import type { IssuerConfig } from './issuers.ts';
 
@@ -19,17 +20,10 @@ export const developmentConfig = (base: string): IssuerConfig => ({
   kinds: ['patient', 'representative', 'professional', 'system'], roles: ['registry', 'auditor', 'operator'], modes: ['normal', 'bris_de_glace', 'centre_15'], algorithms: ['ES256'],
 });
 
-function writeOnce(file: string, text: string): void {
-  const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  if (!existsSync(file)) renameSync(temporary, file);
-}
-
 /** The signing key, made at first use; a server and the token command share it. */
 export async function developmentKey(dataDir: string): Promise<JWK> {
   const file = join(dataDir, KEY_FILE);
   if (!existsSync(file)) {
-    mkdirSync(dataDir, { recursive: true });
     const { privateKey } = await generateKeyPair('ES256', { extractable: true });
     const jwk = await exportJWK(privateKey);
     writeOnce(file, JSON.stringify({ ...jwk, kid: `dev-${Date.now().toString(36)}`, alg: 'ES256', use: 'sig' }));
@@ -48,7 +42,6 @@ export const readClients = (dataDir: string): Client[] => {
 };
 
 export const writeClients = (dataDir: string, clients: Client[]): void => {
-  mkdirSync(dataDir, { recursive: true });
   writeOnce(join(dataDir, CLIENTS_FILE), `${JSON.stringify(clients, null, 1)}\n`);
 };
 
