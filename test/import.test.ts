@@ -198,6 +198,9 @@ it('holds closed, until all is there, the records whose Consents can only follow
     expect((await patient.get(`DocumentReference?patient=${p}`)).body).toMatchObject({ total: 0, entry: [{ search: { mode: 'outcome' }, resource: { issue: [{ details: { coding: [{ code: 'record-closed' }] } }] } }] });
     expect((await patient.get(`Patient/${p}/$dmp-status`)).body.parameter).toContainEqual({ name: 'open', valueBoolean: false });
   }
+  // Nor does the registry carry a held document into a record that is not.
+  const registry = await s.as(callers.registry);
+  expect((await registry.post('Patient/masked/$merge', { resourceType: 'Parameters', parameter: [{ name: 'target', valueReference: { reference: 'Patient/plain' } }] })).status).toBe(409);
   // One that brings the same records meanwhile does not open them; it tells that they stay held.
   const other = join(temporaryFolder(), 'other.ndjson');
   writeFileSync(other, `${JSON.stringify({ ...consent('closing', 'closed', at), id: 'again' })}\n`);

@@ -64,7 +64,10 @@ async function moveRows(records: Records, rows: Row[], from: string, to: string)
     plan.to.push(`${r.type}/${id}`);
   }
   const event = (kind: 'create' | 'delete', patient: string, refs: string[]) => auditRows({ act: { kind }, caller: ask.caller, requestId: ask.requestId, now: ask.now, remote: ask.remote, resources: refs.map((ref) => ({ ref, patient, documents: ref.startsWith('DocumentReference/') ? [ref.split('/')[1]] : [], consents: [] })), patients: [patient], refusals: [], outcome: { code: '0', text: 'moved by the registry' } }, { site: deps.site, base: deps.base, newId: deps.world.newId });
-  const epochs = await Promise.all([from, to].map(async (patient) => ({ patient, expect: (await gate.facts(patient)).epoch, raise: true })));
+  const facts = await Promise.all([from, to].map((patient) => gate.facts(patient)));
+  // What is held in one record would be shown in the other.
+  if (facts.some((f) => f.held)) throw errors.conflict('An import is bringing this record: it is moved or merged once that has ended.');
+  const epochs = facts.map((f) => ({ patient: f.patient, expect: f.epoch, raise: true }));
   await deps.store.commit({ ops: plan.ops, claim: plan.claim, release: plan.release, epochs, audit: [...event('delete', from, plan.from), ...event('create', to, plan.to)] });
   gate.refresh();
   return rows.length;
