@@ -16,8 +16,9 @@ if ((positionals.length > 0) === (values['let-go'] ?? false) || missing.length |
 }
 const { dataDir } = readConfig(process.env);
 if (values['let-go']) {
-  const lanes = await startLanes(1, process.env);
-  await letGoOfAll(lanes[0]);
+  const [lane] = await startLanes(1, process.env);
+  await letGoOfAll(lane);
+  process.stdout.write('No record is held.\n');
   process.exit(0);
 }
 const started = Date.now();

@@ -84,16 +84,16 @@ class Sequence {
 
 function trailOf(n: Names, own: { process: string; sequence: Sequence }): TrailStore {
   const slice = (d: Document): AuditSlice => ({ seq: d.seq, id: d.id, text: d.text });
-  const last = async (process: string): Promise<Document | undefined> => (await n.seal.find({ process }).sort({ number: -1 }).limit(1).toArray())[0];
+  const last = async (process: string, fields: Document): Promise<Document | undefined> => (await n.seal.find({ process }).project(fields).sort({ number: -1 }).limit(1).toArray())[0];
   return {
     async unsealed(process, limit) {
       // What the last seal covers is sealed, though a crash kept its marks from being made.
-      const seq = { $gt: (await last(process))?.upTo ?? 0, ...(process === own.process ? { $lt: own.sequence.ceiling } : {}) };
+      const seq = { $gt: (await last(process, { upTo: 1 }))?.upTo ?? 0, ...(process === own.process ? { $lt: own.sequence.ceiling } : {}) };
       return (await n.audit.find({ process, sealed: false, seq }).sort({ seq: 1 }).limit(limit).toArray()).map(slice);
     },
     processes: async () => [...new Set([...((await n.seal.distinct('process')) as string[]), ...((await n.audit.distinct('process', { sealed: false })) as string[])])],
     async lastSeal(process) {
-      const d = await last(process);
+      const d = await last(process, { number: 1, text: 1 });
       return d && { process, number: d.number, text: d.text };
     },
     async seal(seal: Seal, upTo) {
